@@ -1,0 +1,2 @@
+//! The `runyard` binary.
+fn main() {}
