@@ -1,1 +1,55 @@
-//! domain
+//! What Runyard talks about: ids, sessions, steps, runs, leases, requests, changes, events.
+//!
+//! Types and state machines only. Nothing here does I/O, awaits, reads a clock or rolls a die: time comes in through
+//! [`Clock`] and ids through [`Mint`], so that the whole core can be replayed.
+
+mod action;
+mod budget;
+mod change;
+mod clock;
+mod event;
+mod git;
+mod ids;
+mod lease;
+mod request;
+mod run;
+mod sandbox;
+mod session;
+mod step;
+mod usage;
+
+pub use action::{Action, ActionKind, ActionState, MAX_LOST_ATTEMPTS};
+pub use budget::{Budget, Exceeded};
+pub use change::{Change, ChangeKey, ChangeState};
+pub use clock::{Clock, Mint, SystemClock, SystemMint, Timestamp};
+pub use event::{Actor, CheckOutcome, Event, EventPayload, NoteLevel, Payload, ToolKind, TurnEnd};
+pub use git::{BranchName, CommitId, InvalidBranch, InvalidCommit};
+pub use ids::{
+    AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, RepositoryId, RequestId, RunId, SandboxId,
+    ServerId, SessionId, SessionNumber, StepId, UserId,
+};
+pub use lease::{Lease, Watcher};
+pub use request::{Answer, Choice, Question, Request, RequestKind, RequestState};
+pub use run::{Run, RunEvent, RunState};
+pub use sandbox::{SandboxEvent, SandboxRecord, SandboxState};
+pub use session::{Account, Mode, PrMode, Repository, Role, RunbookVersion, Session, User, VersionStep};
+pub use step::{Completion, Failure, Step, StepEvent, StepState};
+pub use usage::{MicroUsd, Usage};
+
+/// A transition that a state machine does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a {machine} that is {state} cannot take {event}")]
+pub struct Refused {
+    /// The machine, such as `step`.
+    pub machine: &'static str,
+    /// The state that it was in.
+    pub state: String,
+    /// What was asked of it.
+    pub event: String,
+}
+
+impl Refused {
+    pub(crate) fn new(machine: &'static str, state: &impl std::fmt::Debug, event: &impl std::fmt::Debug) -> Self {
+        Self { machine, state: format!("{state:?}"), event: format!("{event:?}") }
+    }
+}
