@@ -1,0 +1,324 @@
+//! The client of a shim, over any byte stream.
+
+use crate::Error;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use shim::{
+    frame::{self, FrameError, Lengths, PREFIX},
+    proto::{Answer, Call, Refusal, Reply, Request, VERSION},
+};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    sync::{mpsc, oneshot, watch},
+};
+
+/// How many bytes of one stream may be under way.
+pub(crate) const WINDOW: u64 = 1 << 20;
+
+/// A connection to a shim. Calls may overlap.
+#[derive(Debug)]
+pub(crate) struct Client {
+    epoch: AtomicI64,
+    numbers: AtomicU64,
+    frames: mpsc::Sender<Outgoing>,
+    open: Arc<Mutex<Open>>,
+    closed: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    call: Call,
+    body: Bytes,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    calls: HashMap<u64, oneshot::Sender<Result<Reply, Refusal>>>,
+    flows: HashMap<u64, Incoming>,
+    lost: bool,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    items: mpsc::UnboundedSender<(Answer, Bytes)>,
+    under_way: Arc<AtomicU64>,
+}
+
+impl Client {
+    /// Greets the shim on `stream` under `epoch`; the second value is the sandbox id that the shim has.
+    pub async fn connect<S>(stream: S, epoch: i64) -> Result<(Arc<Self>, String), Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        let (frames, queue) = mpsc::channel(64);
+        let open = Arc::new(Mutex::new(Open::default()));
+        let (lost, closed) = watch::channel(false);
+        tokio::spawn(send(writer, queue, closed.clone()));
+        tokio::spawn(receive(reader, open.clone(), lost));
+        let client = Arc::new(Self { epoch: epoch.into(), numbers: AtomicU64::new(1), frames, open, closed });
+        match client.call(Request::Hello { version: VERSION, epoch }, Bytes::new()).await? {
+            Reply::Hello { version: VERSION, sandbox, .. } => Ok((client, sandbox)),
+            other => Err(Error::Protocol(format!("unexpected {other:?} to a greeting"))),
+        }
+    }
+
+    /// Makes a call and waits for its reply.
+    pub async fn call(&self, request: Request, body: Bytes) -> Result<Reply, Error> {
+        let (_, reply) = self.begin(request, body).await?;
+        self.finish(reply).await
+    }
+
+    /// A call whose reply is [`Reply::Done`].
+    pub async fn done(&self, request: Request) -> Result<(), Error> {
+        match self.call(request, Bytes::new()).await? {
+            Reply::Done => Ok(()),
+            other => Err(Error::Protocol(format!("unexpected {other:?}"))),
+        }
+    }
+
+    /// Sends a call and gives its number and the place where its reply will come.
+    pub async fn begin(
+        &self,
+        request: Request,
+        body: Bytes,
+    ) -> Result<(u64, oneshot::Receiver<Result<Reply, Refusal>>), Error> {
+        let call = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (answer, reply) = oneshot::channel();
+        {
+            let mut open = self.open.lock();
+            if open.lost {
+                return Err(Error::Disconnected);
+            }
+            open.calls.retain(|_, waiting| !waiting.is_closed());
+            open.calls.insert(call, answer);
+        }
+        self.send(Call { call, request }, body).await?;
+        Ok((call, reply))
+    }
+
+    /// Waits for a reply.
+    pub async fn finish(&self, reply: oneshot::Receiver<Result<Reply, Refusal>>) -> Result<Reply, Error> {
+        reply.await.map_err(|_| Error::Disconnected)?.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Sends a request that has no reply.
+    pub async fn tell(&self, request: Request, body: Bytes) -> Result<(), Error> {
+        self.send(Call { call: 0, request }, body).await
+    }
+
+    /// Makes a call that opens a stream.
+    pub async fn open(self: &Arc<Self>, request: Request) -> Result<(Reply, Flow), Error> {
+        let call = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (answer, reply) = oneshot::channel();
+        let (items, inbox) = mpsc::unbounded_channel();
+        let under_way = Arc::new(AtomicU64::new(0));
+        {
+            let mut open = self.open.lock();
+            if open.lost {
+                return Err(Error::Disconnected);
+            }
+            open.calls.insert(call, answer);
+            open.flows.insert(call, Incoming { items, under_way: under_way.clone() });
+        }
+        // From here on its drop tidies up.
+        let flow = Flow { client: Arc::downgrade(self), stream: call, inbox, under_way, owed: 0, over: false };
+        self.send(Call { call, request }, Bytes::new()).await?;
+        Ok((self.finish(reply).await?, flow))
+    }
+
+    /// The epoch that this client works under.
+    pub fn set_epoch(&self, epoch: i64) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    /// Resolves when the connection is lost.
+    pub async fn closed(&self) {
+        let mut closed = self.closed.clone();
+        let _ = closed.wait_for(|lost| *lost).await;
+    }
+
+    /// What a refusal means to the caller.
+    pub fn refused(&self, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Version { ours } => {
+                Error::Protocol(format!("the shim speaks version {ours}, this program version {VERSION}"))
+            }
+            Refusal::StaleEpoch { current } => Error::StaleEpoch { ours: self.epoch.load(Ordering::Relaxed), current },
+            Refusal::NotFound { what } => Error::NotFound(what),
+            Refusal::Exists => Error::Exists,
+            Refusal::Start { detail } => Error::Start { detail },
+            Refusal::Busy => Error::Busy,
+            Refusal::Gap { next } => Error::Refused(format!("input numbers before {next} are missing")),
+            Refusal::Closed => Error::Closed,
+            Refusal::TooLarge { limit } => Error::TooLarge { what: "the request".to_owned(), limit },
+            Refusal::Invalid { detail } | Refusal::Failed { detail } => Error::Refused(detail),
+        }
+    }
+
+    async fn send(&self, call: Call, body: Bytes) -> Result<(), Error> {
+        self.frames.send(Outgoing { call, body }).await.map_err(|_| Error::Disconnected)
+    }
+}
+
+/// A stream of data frames with its credit. Dropping it detaches.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    client: Weak<Client>,
+    stream: u64,
+    inbox: mpsc::UnboundedReceiver<(Answer, Bytes)>,
+    under_way: Arc<AtomicU64>,
+    owed: u64,
+    over: bool,
+}
+
+impl Flow {
+    /// The next frame; the last one is an [`Answer::End`].
+    pub async fn next(&mut self) -> Result<(Answer, Bytes), Error> {
+        let (answer, body) = self.inbox.recv().await.ok_or(Error::Disconnected)?;
+        self.over |= matches!(answer, Answer::End { .. });
+        let taken = body.len() as u64;
+        self.under_way.fetch_sub(taken, Ordering::AcqRel);
+        self.owed += taken;
+        if self.owed >= WINDOW / 4
+            && !self.over
+            && let Some(client) = self.client.upgrade()
+        {
+            let credit = Request::Credit { stream: self.stream, bytes: self.owed };
+            // A full queue leaves the debt for the next frame, so that this stays cancel safe.
+            if client.frames.try_send(Outgoing { call: Call { call: 0, request: credit }, body: Bytes::new() }).is_ok()
+            {
+                self.owed = 0;
+            } else {
+                client.send_later(Request::Credit { stream: self.stream, bytes: std::mem::take(&mut self.owed) });
+            }
+        }
+        Ok((answer, body))
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.upgrade() {
+            client.open.lock().flows.remove(&self.stream);
+            if !self.over {
+                client.send_later(Request::Detach { stream: self.stream });
+            }
+        }
+    }
+}
+
+impl Client {
+    fn send_later(&self, request: Request) {
+        let frames = self.frames.clone();
+        let late = async move {
+            let _ = frames.send(Outgoing { call: Call { call: 0, request }, body: Bytes::new() }).await;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(late);
+        }
+    }
+}
+
+async fn send(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Outgoing>, closed: watch::Receiver<bool>) {
+    let mut closed = closed;
+    loop {
+        let next = tokio::select! {
+            next = queue.recv() => next,
+            _ = closed.wait_for(|lost| *lost) => None,
+        };
+        let Some(Outgoing { call, body }) = next else { break };
+        let head = match frame::encode_head(&call, body.len()) {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::warn!(%error, "a request cannot be sent");
+                break;
+            }
+        };
+        let sent = async {
+            writer.write_all(&head).await?;
+            writer.write_all(&body).await?;
+            writer.flush().await
+        };
+        if sent.await.is_err() {
+            break;
+        }
+    }
+    // The reader sees the end of the stream and settles all open calls.
+    let _ = writer.shutdown().await;
+}
+
+async fn receive(reader: impl AsyncRead + Unpin, open: Arc<Mutex<Open>>, lost: watch::Sender<bool>) {
+    let mut reader = BufReader::with_capacity(64 << 10, reader);
+    loop {
+        match read(&mut reader).await {
+            Ok(Some((answer, body))) => {
+                if let Err(why) = deliver(&open, answer, body) {
+                    tracing::warn!(why, "the shim broke the protocol");
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::debug!(%error, "the connection to a shim broke");
+                break;
+            }
+        }
+    }
+    let mut open = open.lock();
+    open.lost = true;
+    open.calls.clear();
+    open.flows.clear();
+    drop(open);
+    let _ = lost.send(true);
+}
+
+fn deliver(open: &Mutex<Open>, answer: Answer, body: Bytes) -> Result<(), &'static str> {
+    let mut open = open.lock();
+    match answer {
+        Answer::Reply { call, result } => {
+            if let Some(waiting) = open.calls.remove(&call) {
+                let _ = waiting.send(result);
+            }
+        }
+        Answer::Output { stream, .. } | Answer::Data { stream } => {
+            if let Some(flow) = open.flows.get(&stream) {
+                let before = flow.under_way.fetch_add(body.len() as u64, Ordering::AcqRel);
+                if before + body.len() as u64 > WINDOW {
+                    return Err("more data than was asked for");
+                }
+                let _ = flow.items.send((answer, body));
+            }
+        }
+        Answer::End { stream, .. } => {
+            if let Some(flow) = open.flows.remove(&stream) {
+                let _ = flow.items.send((answer, Bytes::new()));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Answer, Bytes)>, FrameError> {
+    let mut prefix = [0; PREFIX];
+    match reader.read_exact(&mut prefix).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let lengths = Lengths::parse(prefix)?;
+    let mut header = vec![0; lengths.header];
+    reader.read_exact(&mut header).await?;
+    let answer = serde_json::from_slice(&header)?;
+    let mut body = vec![0; lengths.body];
+    reader.read_exact(&mut body).await?;
+    Ok(Some((answer, body.into())))
+}
