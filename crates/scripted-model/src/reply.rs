@@ -163,8 +163,10 @@ impl Message {
         );
         let mut blocks = Vec::new();
         let think = |template: &Template| template.render(&picked.variables).map(Block::Think);
-        let say =
-            |template: &Template| template.render(&picked.variables).map(|text| text.repeat(turn.repeat.unwrap_or(1)));
+        let say = |template: &Template| -> Result<Block, Unset> {
+            let text = template.render(&picked.variables)?;
+            Ok(Block::Say(text.repeat(turn.repeat.unwrap_or(1))))
+        };
         let tool = |tool: &Tool, index: usize| -> Result<Block, Unset> {
             let id = made_id("toolu_01", &format!("{seed}/{index}"));
             Ok(Block::Tool { id, name: tool.name.clone(), input: render_value(&tool.input, &picked.variables)? })
