@@ -1,1 +1,34 @@
-//! runbook
+//! The runbook document: parse, check, edit, render, variables, blocks.
+//!
+//! Pure: no I/O, no clock, no randomness. One parser for the command line, the server and the page.
+//! A [`Document`] keeps its text and every part of it is a byte range, so nothing is lost by reading.
+
+mod blocks;
+mod check;
+mod diagnostic;
+mod duration;
+mod front;
+mod heading;
+mod info;
+mod model;
+mod number;
+mod parse;
+mod position;
+mod query;
+mod steps;
+mod variables;
+
+pub use blocks::{built_in_runtime, path_problem};
+pub use check::{CheckOptions, check, check_plan, check_with};
+pub use diagnostic::{Code, Diagnostic, Severity, has_errors, render_json, render_text};
+pub use duration::{BadDuration, format_duration, parse_duration};
+pub use heading::Tag;
+pub use model::{
+    Attributes, Block, BlockKind, Document, Encoding, Expect, FileBlock, FrontMatter, Runnable, Runtime, Step,
+    Variable, VariableUse,
+};
+pub use number::{BadStepNumber, MAX_DEPTH, StepNumber};
+pub use parse::without_nul;
+pub use position::Position;
+pub use query::LeafContext;
+pub use variables::{MissingVariables, fill, is_forbidden, is_variable_name};
