@@ -101,6 +101,6 @@ pub async fn run(model: &ScriptedModel, prompt: &str, flags: &[&str], allow: imp
         child.wait().await.unwrap();
         (events, text)
     };
-    let (events, stderr) = tokio::time::timeout(Duration::from_secs(120), talk).await.expect("Claude Code did not end");
+    let (events, stderr) = tokio::time::timeout(Duration::from_mins(2), talk).await.expect("Claude Code did not end");
     Ran { events, stderr, home }
 }
