@@ -1,2 +1,3 @@
 //! The `runyard` binary.
+mod config;
 fn main() {}

@@ -1,0 +1,202 @@
+//! Every setting: its key, type, default and meaning. The one table behind the file, the environment, flags,
+//! `config show` and `docs/configuration.md`.
+
+use super::setting::{Bytes, Count, LogFilter, Processors, Program, Raw, Setting};
+use domain::{MicroUsd, PrMode};
+use sandbox::local::Requirement;
+use std::{path::PathBuf, time::Duration};
+
+/// What is known about a key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its dotted name.
+    pub name: &'static str,
+    /// What a value looks like.
+    pub shape: &'static str,
+    /// The default as a person would write it; empty for none, or for one that depends on the machine.
+    pub default: &'static str,
+    /// What it means, Markdown.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The name of the environment variable, such as `RUNYARD_LEASE_BEAT`.
+    pub fn variable(&self) -> String {
+        format!("RUNYARD_{}", self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])* $field:ident: $type:ty = $default:literal as $name:literal;)*) => {
+        /// All settings with their types.
+        #[derive(Debug, Clone)]
+        pub struct Values {
+            $($(#[doc = $doc])* pub $field: $type,)*
+        }
+
+        /// All keys, in the order of the documentation.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            shape: <$type as Setting>::SHAPE,
+            default: $default,
+            doc: concat!($($doc, "\n"),*),
+        }),*];
+
+        impl Values {
+            /// Every default of the table.
+            pub fn defaults() -> Result<Self, String> {
+                Ok(Self { $(
+                    $field: <$type as Setting>::read(&Raw::Written($default.to_owned()))
+                        .map_err(|error| format!("the default of {}: {error}", $name))?,
+                )* })
+            }
+
+            /// Sets a key. `None` when there is no such key; the inner error says what is wrong with the value.
+            pub fn set(&mut self, name: &str, raw: &Raw) -> Option<Result<(), String>> {
+                match name {
+                    $($name => Some(<$type as Setting>::read(raw).map(|value| self.$field = value)),)*
+                    _ => None,
+                }
+            }
+
+            /// A key's value as it could be written in the file; empty when it has none.
+            pub fn show(&self, name: &str) -> String {
+                match name {
+                    $($name => self.$field.show(),)*
+                    _ => String::new(),
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    /// Where everything that lasts is kept.
+    /// Default: `/var/lib/runyard` for root, else `$XDG_DATA_HOME/runyard` (`~/.local/share/runyard`).
+    data_dir: Option<PathBuf> = "" as "data_dir";
+    /// What the log holds. `runyard serve` writes it to the terminal, other commands to `DATA/runyard.log`.
+    log: LogFilter = "info" as "log";
+    /// How many sessions this server works on at once.
+    workers: Count<1, 256> = "2" as "workers";
+    /// How many sessions of one account are worked on at once, over all servers.
+    per_account: Count<1, 10_000> = "4" as "per_account";
+    /// How people reach this server's pages; shown in pull requests.
+    public_url: Option<String> = "" as "public_url";
+    /// Your name, as git knows you. Default: git's `user.name`, else the login name.
+    user_name: Option<String> = "" as "user.name";
+    /// Your mail address, as git knows you. Default: git's `user.email`, else `login@hostname`.
+    user_email: Option<String> = "" as "user.email";
+    /// The database: `sqlite:PATH` or `postgres://…`. Default: `DATA/runyard.db`.
+    /// A password in it is not shown by `config show`.
+    database_url: Option<String> = "" as "database.url";
+    /// How often a server shows that it is alive.
+    lease_beat: Duration = "5s" as "lease.beat";
+    /// How long a server must be silent before another takes over its sessions.
+    lease_patience: Duration = "15s" as "lease.patience";
+    /// How work becomes pull requests when a session does not say.
+    pr_mode: PrMode = "stacked_pr" as "pull_requests.mode";
+    /// Whether pull requests are opened as drafts when a session does not say.
+    draft: bool = "false" as "pull_requests.draft";
+    /// Whether commits name the agent as co-author.
+    agent_attribution: bool = "false" as "pull_requests.agent_attribution";
+    /// US dollars that one run may cost.
+    run_usd: Option<MicroUsd> = "" as "budget.run.usd";
+    /// Tokens that one run may use.
+    run_tokens: Option<Count<1, { i64::MAX }>> = "" as "budget.run.tokens";
+    /// Time that one run may work.
+    run_time: Option<Duration> = "1h" as "budget.run.time";
+    /// US dollars that a session may cost when it does not say.
+    session_usd: Option<MicroUsd> = "" as "budget.session.usd";
+    /// Tokens that a session may use when it does not say.
+    session_tokens: Option<Count<1, { i64::MAX }>> = "" as "budget.session.tokens";
+    /// Time that a session may work when it does not say.
+    session_time: Option<Duration> = "" as "budget.session.time";
+    /// Whether the pre-execution script runs before every step instead of once per sandbox.
+    pre_execution_every_step: bool = "false" as "pre_execution.every_step";
+    /// How long the pre-execution script may take.
+    pre_execution_timeout: Duration = "10m" as "pre_execution.timeout";
+    /// How long a check may take when it does not say.
+    check_timeout: Duration = "10m" as "checks.timeout";
+    /// How often a failing check goes back to the agent within a run.
+    check_retries: Count<0, 20> = "2" as "checks.retries";
+    /// How long the agent is kept waiting for a person's decision before it is put to rest.
+    hold: Duration = "2m" as "agent.hold";
+    /// The Claude Code program.
+    claude: Program = "claude" as "agent.claude";
+    /// The model; Claude Code's own choice when empty.
+    model: Option<String> = "" as "agent.model";
+    /// While planning: when not empty, only these tools (in Claude Code's grammar).
+    planning_allow: Vec<String> = "" as "agent.planning.allow";
+    /// While planning: never these tools.
+    planning_deny: Vec<String> = "" as "agent.planning.deny";
+    /// While planning: these tools only when a person allows the call.
+    planning_ask: Vec<String> = "" as "agent.planning.ask";
+    /// While executing: when not empty, only these tools (in Claude Code's grammar).
+    execution_allow: Vec<String> = "" as "agent.execution.allow";
+    /// While executing: never these tools.
+    execution_deny: Vec<String> = "" as "agent.execution.deny";
+    /// While executing: these tools only when a person allows the call.
+    execution_ask: Vec<String> = "" as "agent.execution.ask";
+    /// Where the Messages API is. `ANTHROPIC_BASE_URL` is read too when this is set nowhere else.
+    base_url: String = "https://api.anthropic.com" as "anthropic.base_url";
+    /// A file of mode 0600 that holds the API key. `ANTHROPIC_API_KEY` in the environment goes before it.
+    key_file: Option<PathBuf> = "" as "anthropic.key_file";
+    /// How often a passing failure (overload, lost connection) is retried.
+    transient_retries: Count<0, 100> = "5" as "retry.times";
+    /// The first wait before such a retry; doubled each time.
+    backoff: Duration = "2s" as "retry.first";
+    /// The longest wait before such a retry.
+    backoff_cap: Duration = "2m" as "retry.longest";
+    /// How long a sandbox is kept after the last action.
+    sandbox_idle: Duration = "30m" as "sandbox.idle";
+    /// Toolchains of this machine that sandboxes see, read-only, at the same path. Never a home directory itself.
+    read_only_paths: Vec<PathBuf> = "" as "sandbox.read_only_paths";
+    /// Memory of a sandbox, swap included.
+    memory: Bytes = "4GiB" as "sandbox.limits.memory.value";
+    /// Whether no sandbox starts where this machine cannot hold its memory limit.
+    memory_requirement: Requirement = "best_effort" as "sandbox.limits.memory.requirement";
+    /// Processes and threads of a sandbox.
+    processes: Count<16, 1_000_000> = "1024" as "sandbox.limits.processes.value";
+    /// Whether no sandbox starts where this machine cannot hold its process limit.
+    processes_requirement: Requirement = "best_effort" as "sandbox.limits.processes.requirement";
+    /// Processors' worth of time of a sandbox.
+    cpu: Processors = "2" as "sandbox.limits.cpu.value";
+    /// Whether no sandbox starts where this machine cannot hold its processor limit.
+    cpu_requirement: Requirement = "best_effort" as "sandbox.limits.cpu.requirement";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_default_fits_its_type() {
+        Values::defaults().expect("defaults");
+    }
+
+    #[test]
+    fn every_key_has_its_own_variable_and_a_meaning() {
+        let variables: BTreeSet<_> = KEYS.iter().map(Key::variable).collect();
+        assert_eq!(variables.len(), KEYS.len());
+        for key in KEYS {
+            assert!(key.doc.len() > 10, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back_as_the_same() {
+        let values = Values::defaults().expect("defaults");
+        for key in KEYS {
+            let shown = values.show(key.name);
+            if shown.is_empty() {
+                continue;
+            }
+            let text = format!("{} = {shown}", key.name);
+            let entries = super::super::file::entries(&text).expect(&text);
+            let mut again = Values::defaults().expect("defaults");
+            again.set(key.name, &entries[0].raw).expect("known").expect(&text);
+            assert_eq!(again.show(key.name), shown);
+        }
+    }
+}

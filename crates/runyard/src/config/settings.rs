@@ -1,0 +1,87 @@
+//! The configuration as the parts of Runyard want it.
+
+use super::Config;
+use domain::Budget;
+use engine::{AgentSettings, Settings, ToolRules};
+use sandbox::{
+    LocalConfig,
+    local::{Limit, Limits},
+};
+use std::path::PathBuf;
+
+impl Config {
+    /// What the engine is told; `claude` is the program that was found, or the configured name when none was.
+    pub fn engine_settings(&self, claude: PathBuf) -> Settings {
+        let v = &self.values;
+        Settings {
+            data_dir: self.data_dir.clone(),
+            workers: usize::try_from(v.workers.0).unwrap_or(1),
+            per_account: v.per_account.0,
+            beat: v.lease_beat,
+            lease: v.lease_patience,
+            sandbox_idle: v.sandbox_idle,
+            pr_mode: v.pr_mode,
+            draft: v.draft,
+            run_budget: Budget {
+                cost: v.run_usd,
+                tokens: v.run_tokens.map(|tokens| tokens.0),
+                seconds: v.run_time.map(|time| time.as_secs().max(1)),
+            },
+            session_budget: Budget {
+                cost: v.session_usd,
+                tokens: v.session_tokens.map(|tokens| tokens.0),
+                seconds: v.session_time.map(|time| time.as_secs().max(1)),
+            },
+            pre_execution_every_step: v.pre_execution_every_step,
+            pre_execution_timeout: v.pre_execution_timeout,
+            check_timeout: v.check_timeout,
+            check_retries: usize::try_from(v.check_retries.0).unwrap_or(0),
+            hold: v.hold,
+            transient_retries: v.transient_retries.0,
+            backoff: v.backoff,
+            backoff_cap: v.backoff_cap,
+            agent_attribution: v.agent_attribution,
+            public_url: v.public_url.clone(),
+            agent: AgentSettings {
+                claude,
+                model: v.model.clone(),
+                base_url: v.base_url.clone(),
+                planning: ToolRules {
+                    allow: v.planning_allow.clone(),
+                    deny: v.planning_deny.clone(),
+                    ask: v.planning_ask.clone(),
+                },
+                execution: ToolRules {
+                    allow: v.execution_allow.clone(),
+                    deny: v.execution_deny.clone(),
+                    ask: v.execution_ask.clone(),
+                },
+            },
+        }
+    }
+
+    /// What sandboxes on this machine are made with.
+    pub fn sandbox(&self) -> LocalConfig {
+        let v = &self.values;
+        LocalConfig {
+            read_only_paths: v.read_only_paths.clone(),
+            limits: Limits {
+                memory: Some(Limit { value: v.memory.0, requirement: v.memory_requirement }),
+                pids: Some(Limit {
+                    value: u64::try_from(v.processes.0).unwrap_or(u64::MAX),
+                    requirement: v.processes_requirement,
+                }),
+                cpu: Some(Limit { value: v.cpu.0, requirement: v.cpu_requirement }),
+            },
+            ..LocalConfig::new(&self.data_dir)
+        }
+    }
+
+    /// Where the database is.
+    pub fn database_url(&self) -> String {
+        self.values
+            .database_url
+            .clone()
+            .unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("runyard.db").display()))
+    }
+}

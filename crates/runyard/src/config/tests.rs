@@ -1,0 +1,138 @@
+use super::*;
+use std::fs;
+
+fn load(flags: &Flags, environment: &[(&str, &str)], home: &Path) -> Result<Config, ConfigError> {
+    let find = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Config::load(
+        flags,
+        &Surroundings {
+            variable: &find,
+            variables: environment.iter().map(|(key, _)| (*key).to_owned()).collect(),
+            root: false,
+            home: Some(home.to_owned()),
+        },
+    )
+}
+
+fn file(text: &str) -> (tempfile::TempDir, Flags) {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("c.toml"), text).expect("written");
+    let flags = Flags { config: Some(dir.path().join("c.toml")), ..Flags::default() };
+    (dir, flags)
+}
+
+fn refused(text: &str) -> String {
+    let (dir, flags) = file(text);
+    let error = load(&flags, &[], dir.path()).expect_err(text);
+    error.to_string().replace(&dir.path().display().to_string(), "DIR")
+}
+
+#[test]
+fn flags_outweigh_the_environment_and_that_the_file() {
+    let (dir, mut flags) = file("workers = 3\nper_account = 5\n[lease]\nbeat = \"1s\"\n");
+    flags.set = vec!["workers=9".into()];
+    let config = load(&flags, &[("RUNYARD_WORKERS", "7"), ("RUNYARD_PER_ACCOUNT", "8")], dir.path()).expect("loads");
+    assert_eq!(config.values.workers.0, 9);
+    assert_eq!(config.origins["workers"], Origin::Flag("--set"));
+    assert_eq!(config.values.per_account.0, 8);
+    assert_eq!(config.origins["per_account"], Origin::Environment("RUNYARD_PER_ACCOUNT".into()));
+    assert_eq!(config.values.lease_beat.as_secs(), 1);
+    assert_eq!(config.origins["lease.beat"].to_string(), format!("{}:4", dir.path().join("c.toml").display()));
+    assert!(!config.origins.contains_key("hold"));
+}
+
+#[test]
+fn a_file_in_the_data_directory_is_found_and_outweighed() {
+    let home = tempfile::tempdir().expect("a directory");
+    let data = home.path().join(".local/share/runyard");
+    fs::create_dir_all(&data).expect("made");
+    fs::write(data.join("runyard.toml"), "workers = 3\nlog = \"debug\"\n").expect("written");
+    let config = load(&Flags::default(), &[("RUNYARD_WORKERS", "5")], home.path()).expect("loads");
+    assert_eq!((config.values.workers.0, config.values.log.0.as_str()), (5, "debug"));
+    assert_eq!(config.data_dir, data);
+
+    fs::write(data.join("runyard.toml"), "data_dir = \"/elsewhere\"\n").expect("written");
+    let error = load(&Flags::default(), &[], home.path()).expect_err("a loop");
+    assert!(error.message.contains("found by it"), "{error}");
+}
+
+#[test]
+fn mistakes_name_their_place_and_the_mend() {
+    insta::assert_snapshot!(refused("workers = 2\nworkres = 3\n"), @r"
+    DIR/c.toml:2:1: unknown key `workres`
+      help: did you mean `workers`?
+    ");
+    insta::assert_snapshot!(refused("[sandbox.limits.memory]\nvlaue = \"1GiB\"\n"), @r"
+    DIR/c.toml:2:1: unknown key `sandbox.limits.memory.vlaue`
+      help: did you mean `sandbox.limits.memory.value`?
+    ");
+    insta::assert_snapshot!(refused("beat = \"5s\"\n"), @r"
+    DIR/c.toml:1:1: unknown key `beat`
+      help: did you mean `lease.beat`?
+    ");
+    insta::assert_snapshot!(refused("lease = \"5s\"\n"), @r"
+    DIR/c.toml:1:1: unknown key `lease`
+      help: `lease` is a section: write [lease] and its keys below
+    ");
+    insta::assert_snapshot!(refused("lease.beat = 5\n"), @r#"DIR/c.toml:1:14: `lease.beat`: 5 has no unit: write "5s" for seconds"#);
+    insta::assert_snapshot!(refused("workers = \"2\"\n"), @"DIR/c.toml:1:11: `workers`: `2` is not a whole number");
+    insta::assert_snapshot!(refused("[nonsense]\n"), @r"
+    DIR/c.toml:1:2: unknown key `nonsense`
+      help: `runyard config show` lists all keys
+    ");
+    insta::assert_snapshot!(refused("workers = \n"), @"DIR/c.toml:1:11: string values must be quoted, expected literal string");
+}
+
+#[test]
+fn bad_values_from_outside_the_file_name_their_variable_or_flag() {
+    let home = tempfile::tempdir().expect("a directory");
+    let error = load(&Flags::default(), &[("RUNYARD_WORKERS", "many")], home.path()).expect_err("no number");
+    assert_eq!(error.to_string(), "environment RUNYARD_WORKERS: `workers`: `many` is not a whole number");
+    let flags = Flags { set: vec!["wrokers=1".into()], ..Flags::default() };
+    let error = load(&flags, &[], home.path()).expect_err("no key");
+    assert_eq!(error.to_string(), "flag --set: unknown key `wrokers`\n  help: did you mean `workers`?");
+}
+
+#[test]
+fn a_misspelt_variable_is_told() {
+    let home = tempfile::tempdir().expect("a directory");
+    let environment = [("RUNYARD_WORKRES", "1"), ("RUNYARD_CORPUS", "x")];
+    let config = load(&Flags::default(), &environment, home.path()).expect("loads");
+    assert_eq!(config.warnings, ["the variable RUNYARD_WORKRES is no setting; did you mean RUNYARD_WORKERS?"]);
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let home = tempfile::tempdir().expect("a directory");
+    let environment = [
+        ("RUNYARD_DATABASE_URL", "postgres://me:s3cret@host/db?password=s3cret&x=1"),
+        ("RUNYARD_ANTHROPIC_BASE_URL", "https://u:s3cret@proxy/"),
+    ];
+    let config = load(&Flags::default(), &environment, home.path()).expect("loads");
+    let text = render_text(&config);
+    assert!(!text.contains("s3cret"), "{text}");
+    assert!(text.contains("postgres://me:***@host/db?password=***&x=1"), "{text}");
+    assert!(!render_json(&config).to_string().contains("s3cret"));
+    assert_eq!(config.database_url(), environment[0].1);
+}
+
+#[test]
+fn root_keeps_its_data_where_system_services_do() {
+    let none = |_: &str| None;
+    let around = Surroundings { variable: &none, variables: Vec::new(), root: true, home: None };
+    assert_eq!(default_data_dir(&around).expect("known"), Path::new("/var/lib/runyard"));
+    let around = Surroundings { root: false, ..around };
+    assert!(default_data_dir(&around).is_err());
+}
+
+/// `docs/configuration.md` is written from the table; `RUNYARD_WRITE_DOCS=1 cargo test -p runyard` writes it anew.
+#[test]
+fn the_documentation_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let written = show::documentation();
+    if std::env::var_os("RUNYARD_WRITE_DOCS").is_some() {
+        fs::write(&path, &written).expect("written");
+    }
+    let found = fs::read_to_string(&path).expect("docs/configuration.md exists");
+    assert!(found == written, "docs/configuration.md is out of date: RUNYARD_WRITE_DOCS=1 cargo test -p runyard");
+}
