@@ -68,7 +68,7 @@ impl Secret {
     pub fn from_env(name: &str) -> Result<Self, SecretError> {
         let value = std::env::var_os(name).ok_or_else(|| SecretError::Unset(name.to_owned()))?;
         let value = value.into_string().map_err(|_| SecretError::NotText(name.to_owned()))?;
-        Self::checked(Zeroizing::new(value), name)
+        Self::checked(&Zeroizing::new(value), name)
     }
 
     /// Reads a file that only its owner, who is us, can read; surrounding white space is dropped.
@@ -97,7 +97,7 @@ impl Secret {
         file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
         let name = path.display().to_string();
         let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(name.clone()))?;
-        Self::checked(Zeroizing::new(text.to_owned()), &name)
+        Self::checked(text, &name)
     }
 
     /// The value itself. Every caller of this is a place to look at in a review.
@@ -112,7 +112,7 @@ impl Secret {
         own.len() == candidate.len() && std::hint::black_box(difference) == 0
     }
 
-    fn checked(value: Zeroizing<String>, name: &str) -> Result<Self, SecretError> {
+    fn checked(value: &str, name: &str) -> Result<Self, SecretError> {
         let text = value.trim();
         if text.is_empty() {
             return Err(SecretError::Empty(name.to_owned()));

@@ -1,0 +1,193 @@
+//! Calls that are allowed, what they cost, and how they end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{MicroUsd, Usage};
+use egress::{Admission, Call, Limits, Note, Refusal};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::{Value, json};
+
+use crate::support::{
+    KEY, SURROGATE, asked, begin, call, model, post, post_with, until, upstream_saying, way_to, within,
+};
+
+#[tokio::test]
+async fn a_call_goes_out_with_the_real_key_and_its_usage_is_known_before_it_ends() {
+    let model =
+        model("- { say: hello there, usage: {input: 1000, output: 200, cache_read: 5000, cache_write: 400} }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    for headers in [vec![("x-api-key", SURROGATE.to_owned())], vec![("authorization", format!("Bearer {SURROGATE}"))]] {
+        way.gate.spent.lock().clear();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = call(&way.socket, post_with(&headers, &asked())).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.text.contains("hello there") && answer.text.contains("message_stop") && !answer.broke);
+        assert!(answer.headers.contains_key("request-id"));
+
+        let spent = way.gate.spent.lock().clone();
+        let cost = MicroUsd(1000 * 3 + 200 * 15 + 5000 * 3 / 10 + 400 * 15 / 4);
+        let usage = Usage { input: 1000, output: 200, cache_read: 5000, cache_write: 400, cost };
+        assert_eq!((spent[0].usage, spent[0].complete, spent[0].model.as_str()), (usage, true, "claude-sonnet-4-5"));
+        assert_eq!(spent.len(), 1);
+    }
+    assert!(model.requests().iter().all(|request| request.api_key() == Some(KEY)));
+    let bytes = asked().to_string().len();
+    let expected = Admission { call: Call::Messages, model: "claude-sonnet-4-5".into(), bytes };
+    assert_eq!(way.gate.admitted.lock()[0], expected);
+}
+
+#[tokio::test]
+async fn counting_tokens_and_asking_for_presence_cost_nothing() {
+    let model = model("- say: hi").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let mut count = post(&asked());
+    *count.uri_mut() = "/v1/messages/count_tokens".parse().unwrap();
+    let answer = call(&way.socket, count).await;
+    assert!(answer.status == 200 && answer.text.contains("input_tokens"), "{}", answer.text);
+    let presence = http::Request::head("/").body(Full::default()).unwrap();
+    assert_eq!(call(&way.socket, presence).await.status, 200);
+    way.listener.close().await;
+    assert!(way.gate.spent.lock().is_empty());
+    assert_eq!(model.requests().len(), 1, "HEAD / is answered here");
+}
+
+#[tokio::test]
+async fn an_answer_without_stream_is_counted_too() {
+    let model = model("- { say: hi, usage: {input: 11, output: 22} }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let mut body = asked();
+    body["stream"] = json!(false);
+    let answer = call(&way.socket, post(&body)).await;
+    assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap()["content"][0]["text"], "hi");
+    let spent = way.gate.spent.lock().clone();
+    assert_eq!((spent[0].usage.input, spent[0].usage.output, spent[0].complete), (11, 22, true));
+}
+
+#[tokio::test]
+async fn the_gate_is_asked_for_every_call_and_its_no_is_final() {
+    let model = model("- say: hi").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    for (refusal, status) in [
+        (Refusal::Stale("the lease of this sandbox ended".into()), 403),
+        (Refusal::Budget("the budget of $1.00 is spent".into()), 400),
+        (Refusal::Denied("not this model".into()), 403),
+    ] {
+        *way.gate.refuse.lock() = Some(refusal.clone());
+        let answer = call(&way.socket, post(&asked())).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers["x-should-retry"], "false");
+        let body: Value = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!(body["error"]["message"], format!("runyard: {refusal}"));
+    }
+    assert!(model.requests().is_empty());
+    *way.gate.refuse.lock() = None;
+    assert_eq!(call(&way.socket, post(&asked())).await.status, 200);
+    assert_eq!(way.gate.notes.lock().len(), 4);
+}
+
+#[tokio::test]
+async fn an_error_of_the_upstream_passes_with_its_headers_and_costs_nothing() {
+    let model = model("- limit: {resets_in: 1h}").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let answer = call(&way.socket, post(&asked())).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.headers["retry-after"], "3600");
+    assert!(answer.headers.contains_key("anthropic-ratelimit-unified-reset"));
+    way.listener.close().await;
+    assert!(way.gate.spent.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_that_the_upstream_cuts_is_counted_as_far_as_it_came() {
+    let model = model("- { blocks: [ {say: twelve bytes}, {say: x} ], usage: {input: 50, output: 70}, cut: {after_blocks: 1, how: reset} }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let answer = call(&way.socket, post(&asked())).await;
+    assert!(answer.broke, "a broken answer must not look whole: {}", answer.text);
+    let spent = way.gate.spent.lock().clone();
+    assert_eq!((spent[0].usage.input, spent[0].usage.output, spent[0].complete), (50, 3, false));
+    assert!(matches!(&way.gate.notes.lock()[1], Note::UpstreamFailed { .. }));
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_up_pays_for_what_it_saw() {
+    let model = model("- { blocks: [ {say: twelve bytes}, {say: x} ], usage: {input: 50, output: 70}, hold: {after_blocks: 1, until: never} }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let mut response = begin(&way.socket, post(&asked())).await;
+    let mut seen = String::new();
+    while !seen.contains("content_block_stop") {
+        let frame: Bytes = within(response.frame()).await.unwrap().unwrap().into_data().unwrap();
+        seen.push_str(std::str::from_utf8(&frame).unwrap());
+    }
+    drop(response);
+    until(|| !way.gate.spent.lock().is_empty()).await;
+    let spent = way.gate.spent.lock()[0].clone();
+    assert_eq!((spent.usage.input, spent.usage.output, spent.complete), (50, 3, false));
+}
+
+#[tokio::test]
+async fn closing_cuts_open_calls_at_once_and_settles_them() {
+    let model = model("- { say: x, usage: {input: 50, output: 70}, hold: {after_blocks: 0, until: never} }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let mut response = begin(&way.socket, post(&asked())).await;
+    let first = within(response.frame()).await.unwrap().unwrap();
+    assert!(first.data_ref().unwrap().starts_with(b"event: message_start"));
+    within(way.listener.close()).await;
+    assert_eq!(way.gate.spent.lock()[0].usage.input, 50);
+    let rest = within(async {
+        loop {
+            match response.frame().await {
+                Some(Ok(_)) => {}
+                other => return other,
+            }
+        }
+    });
+    assert!(matches!(rest.await, Some(Err(_))), "the cut answer must not look whole");
+    assert!(tokio::net::UnixStream::connect(&way.socket).await.is_err());
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_a_bad_gateway_without_retry_or_cost() {
+    let way = way_to("http://127.0.0.1:9", Limits::default());
+    let answer = call(&way.socket, post(&asked())).await;
+    assert_eq!(answer.status, 502);
+    let body: Value = serde_json::from_str(&answer.text).unwrap();
+    assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!("api_error")));
+    assert!(matches!(&way.gate.notes.lock()[..], [Note::UpstreamFailed { why }] if why.contains("failed")));
+    way.listener.close().await;
+    assert!(way.gate.spent.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_silent_upstream_times_out() {
+    let model = model("- { say: x, hold: {after_blocks: 0, until: never} }").await;
+    let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+    let way = way_to(&model.base_url(), limits);
+    let answer = call(&way.socket, post(&asked())).await;
+    assert!(answer.broke);
+    assert_eq!(way.gate.spent.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn the_answer_is_read_no_faster_than_the_agent_reads() {
+    const PIECES: usize = 2000;
+    let mut pieces = vec![b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec()];
+    pieces.extend(std::iter::repeat_n(vec![b'x'; 64 << 10], PIECES));
+    let (base_url, asked_upstream) = upstream_saying(pieces).await;
+    let way = way_to(&base_url, Limits::default());
+    let mut response = begin(&way.socket, post(&asked())).await;
+    until(|| !asked_upstream.lock().is_empty()).await;
+    let before = memory();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(memory().saturating_sub(before) < 64 << 20, "the answer was taken into memory");
+    let mut total = 0;
+    while let Some(frame) = within(response.frame()).await {
+        total += frame.unwrap().data_ref().unwrap().len();
+    }
+    assert_eq!(total, PIECES * (64 << 10));
+}
+
+fn memory() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
