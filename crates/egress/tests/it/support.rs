@@ -14,7 +14,7 @@ use scripted_model::{Script, ScriptedModel};
 use secrets::Secret;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 pub const KEY: &str = "sk-ant-api03-RealRealReal0123456789";
 pub const SURROGATE: &str = "sk-ant-api03-FakeFakeFake9876543210";
@@ -143,14 +143,7 @@ pub async fn upstream_saying(pieces: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<Str
     let keep = asked.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = Vec::new();
-            while !is_whole(&request) {
-                let mut part = [0; 4096];
-                match stream.read(&mut part).await.unwrap() {
-                    0 => break,
-                    count => request.extend_from_slice(&part[..count]),
-                }
-            }
+            let request = receive(&mut stream).await;
             keep.lock().push(String::from_utf8_lossy(&request).into_owned());
             for piece in &pieces {
                 let _ = stream.write_all(piece).await;
@@ -160,6 +153,19 @@ pub async fn upstream_saying(pieces: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<Str
         }
     });
     (base_url, asked)
+}
+
+/// Reads one request.
+pub async fn receive(stream: &mut TcpStream) -> Vec<u8> {
+    let mut request = Vec::new();
+    while !is_whole(&request) {
+        let mut part = [0; 4096];
+        match stream.read(&mut part).await.unwrap() {
+            0 => break,
+            count => request.extend_from_slice(&part[..count]),
+        }
+    }
+    request
 }
 
 fn is_whole(request: &[u8]) -> bool {
