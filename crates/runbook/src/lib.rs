@@ -7,8 +7,12 @@ mod blocks;
 mod check;
 mod diagnostic;
 mod duration;
+mod edit;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heading;
+mod ids;
 mod info;
 mod model;
 mod number;
@@ -22,7 +26,9 @@ pub use blocks::{built_in_runtime, path_problem};
 pub use check::{CheckOptions, check, check_plan, check_with};
 pub use diagnostic::{Code, Diagnostic, Severity, has_errors, render_json, render_text};
 pub use duration::{BadDuration, format_duration, parse_duration};
+pub use edit::{Edit, EditError, Place, edit, locked_changes};
 pub use heading::Tag;
+pub use ids::{StepKey, assign_ids};
 pub use model::{
     Attributes, Block, BlockKind, Document, Encoding, Expect, FileBlock, FrontMatter, Runnable, Runtime, Step,
     Variable, VariableUse,

@@ -121,9 +121,10 @@ impl Document {
         self.blocks_in(range).iter().filter(|b| b.is_check()).collect()
     }
 
-    /// The text of a step: heading and own text, without what only separates it from the next.
+    /// The text of a step: heading and own text, without the line endings at its end. What an editor shows for
+    /// [`crate::Edit::ReplaceStep`].
     pub fn step_text(&self, step: &Step) -> &str {
-        self.text[step.heading.start..step.body.end].trim_end()
+        crate::edit::without_final_newlines(&self.text[step.heading.start..step.body.end])
     }
 
     /// What an agent is told about the leaf `number`, variables filled in from `values` (see

@@ -3,6 +3,7 @@
 mod acceptance;
 mod blocks;
 mod corpus;
+mod edits;
 mod lint;
 mod scaling;
 mod structure;
