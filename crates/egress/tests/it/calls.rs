@@ -128,6 +128,52 @@ async fn an_agent_that_hangs_up_pays_for_what_it_saw() {
 }
 
 #[tokio::test]
+async fn the_gate_knows_the_usage_before_the_agent_sees_the_last_event() {
+    let model = model("- { say: hi, usage: {input: 5, output: 6} }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let mut response = begin(&way.socket, post(&asked())).await;
+    let mut seen = String::new();
+    while !seen.contains("message_stop") {
+        let frame: Bytes = within(response.frame()).await.unwrap().unwrap().into_data().unwrap();
+        seen.push_str(std::str::from_utf8(&frame).unwrap());
+    }
+    assert_eq!(way.gate.spent.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn hanging_up_before_the_answer_begins_is_not_free() {
+    let model = model("- { say: hi, delay: 1h }").await;
+    let way = way_to(&model.base_url(), Limits::default());
+    let socket = way.socket.clone();
+    let asking = tokio::spawn(async move { begin(&socket, post(&asked())).await });
+    within(model.wait_for(|_| true)).await;
+    asking.abort();
+    within(way.listener.close()).await;
+    let spent = way.gate.spent.lock().clone();
+    let input = i64::try_from(asked().to_string().len().div_ceil(4)).unwrap();
+    assert_eq!((spent[0].usage.input, spent[0].usage.output, spent[0].complete), (input, 0, false));
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_wait_for_their_turn() {
+    let model = model("- { say: hi, hold: {after_blocks: 0, until: go} }").await;
+    let way = way_to(&model.base_url(), Limits { in_flight: 1, ..Limits::default() });
+    let calls = [0, 1].map(|_| {
+        let socket = way.socket.clone();
+        tokio::spawn(async move { call(&socket, post(&asked())).await })
+    });
+    within(model.wait_for(|_| true)).await;
+    // Time enough for the second to come through, were there no limit; too short a time cannot fail the test.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(model.requests().len(), 1);
+    model.release("go");
+    for call in calls {
+        assert_eq!(within(call).await.unwrap().status, 200);
+    }
+    assert_eq!(model.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn closing_cuts_open_calls_at_once_and_settles_them() {
     let model = model("- { say: x, usage: {input: 50, output: 70}, hold: {after_blocks: 0, until: never} }").await;
     let way = way_to(&model.base_url(), Limits::default());

@@ -107,7 +107,7 @@ async fn too_much_is_refused_and_nonsense_does_not_go_out() {
     let huge = format!("POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-big: {}\r\n\r\n", "y".repeat(200_000));
     let answer = raw(&way.socket, huge.as_bytes()).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
-    let many: String = (0..500).map(|n| format!("x-{n}: y\r\n")).collect();
+    let many = "x-more: y\r\n".repeat(500);
     let answer = raw(&way.socket, format!("POST /v1/messages HTTP/1.1\r\nhost: x\r\n{many}\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     assert!(model.requests().is_empty());
@@ -171,10 +171,13 @@ async fn an_error_body_with_the_key_is_redacted_too() {
 
 #[tokio::test]
 async fn redirects_and_compressed_answers_are_not_taken() {
-    for head in [
-        "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:9/v1/messages\r\ncontent-length: 0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n",
-    ] {
+    let (elsewhere, asked_elsewhere) =
+        upstream_saying(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()]).await;
+    let redirect =
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}/v1/messages\r\ncontent-length: 0\r\n\r\n");
+    let gzip =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n";
+    for head in [redirect.as_str(), gzip] {
         let (base_url, upstream) = upstream_saying(vec![head.as_bytes().to_vec()]).await;
         let way = way_to(&base_url, Limits::default());
         let answer = call(&way.socket, post(&asked())).await;
@@ -182,6 +185,7 @@ async fn redirects_and_compressed_answers_are_not_taken() {
         assert!(!answer.headers.contains_key("location"));
         assert_eq!(upstream.lock().len(), 1);
     }
+    assert!(asked_elsewhere.lock().is_empty(), "the key was carried elsewhere");
 }
 
 #[derive(Clone, Default)]
