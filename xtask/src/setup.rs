@@ -105,8 +105,8 @@ fn as_root(script: &str) -> Result<()> {
         sudo
     };
     println!("{}", shell::faint(&indented(script)));
-    let outcome = shell::run(command.args(["-c", script]));
-    outcome.map_err(|_| anyhow::anyhow!("failed to install system packages; as root, run:\n{}", indented(script)))
+    let outcome = shell::quietly(command.args(["-c", &format!("exec 2>&1\n{script}")]));
+    outcome.with_context(|| format!("failed to install system packages; as root, run:\n{}", indented(script)))
 }
 
 fn a_person_watches() -> bool {

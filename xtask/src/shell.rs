@@ -1,8 +1,9 @@
 //! Runs programs and says what is being done.
 
 use anyhow::{Context as _, Result, bail};
+use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +26,35 @@ pub fn capture(command: &mut Command) -> Result<String> {
         bail!("`{}` ended with {}\n{}", line(command), output.status, complaint.trim_end());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a program that says a lot: a terminal shows its latest line, a failure its last ones.
+pub fn quietly(command: &mut Command) -> Result<()> {
+    const KEPT: usize = 25;
+    let shown = line(command).lines().next().unwrap_or_default().to_owned();
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("failed to start `{shown}`"))?;
+    let output = child.stdout.take().context("the program has no output")?;
+    let on_terminal = std::io::stdout().is_terminal();
+    let mut last = VecDeque::with_capacity(KEPT);
+    for said in BufReader::new(output).split(b'\n') {
+        let said = String::from_utf8_lossy(&said?).trim().to_owned();
+        if on_terminal {
+            print!("\r\x1b[K  {}", faint(&said.chars().take(70).collect::<String>()));
+            std::io::stdout().flush()?;
+        }
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back(said);
+    }
+    if on_terminal {
+        print!("\r\x1b[K");
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{shown}` ended with {status}, after saying\n{}", Vec::from(last).join("\n"));
+    }
+    Ok(())
 }
 
 /// The command as a person would type it.
@@ -111,6 +141,13 @@ mod tests {
     fn a_failed_program_says_its_own_complaint() {
         let error = capture(Command::new("sh").args(["-c", "echo no luck >&2; exit 3"])).unwrap_err();
         assert!(error.to_string().contains("no luck") && error.to_string().contains('3'), "{error}");
+    }
+
+    #[test]
+    fn what_a_quiet_program_said_last_is_shown_when_it_fails() {
+        assert!(quietly(Command::new("sh").args(["-c", "seq 100"])).is_ok());
+        let error = quietly(Command::new("sh").args(["-c", "seq 100; echo no luck; exit 3"])).unwrap_err().to_string();
+        assert!(error.ends_with("100\nno luck") && !error.contains("\n70\n"), "{error}");
     }
 
     #[test]

@@ -125,7 +125,7 @@ mod tests {
     fn each_rule_bites() {
         let long = format!("//! Long.\n{}", "mod a;\n".repeat(MOST_LINES));
         assert!(broken("crates/x/src/lib.rs", &long)[0].contains("601 lines"));
-        assert!(broken("crates/x/src/main.rs", "fn main() {}\n")[0].contains("says what it is for"));
+        assert!(broken("crates/x/src/main.rs", "fn main() {}\n")[0].contains("saying what it is for"));
         let unfinished = format!("//! X.\n// {} later\n", UNFINISHED[0]);
         assert!(broken("crates/x/src/a.rs", &unfinished)[0].starts_with("crates/x/src/a.rs:2"));
         assert!(broken("a.toml", "path = \"/home/someone/runyard/x\"\n")[0].contains("path of this machine"));
