@@ -17,6 +17,7 @@ mod info;
 mod model;
 mod number;
 mod parse;
+mod plan;
 mod position;
 mod query;
 mod steps;
@@ -35,6 +36,7 @@ pub use model::{
 };
 pub use number::{BadStepNumber, MAX_DEPTH, StepNumber};
 pub use parse::without_nul;
+pub use plan::{Plan, PlanCheck, PlanStep, PlanSubstep, write_plan};
 pub use position::Position;
 pub use query::LeafContext;
 pub use variables::{MissingVariables, fill, is_forbidden, is_variable_name};

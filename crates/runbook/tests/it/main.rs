@@ -5,6 +5,7 @@ mod blocks;
 mod corpus;
 mod edits;
 mod lint;
+mod plans;
 mod scaling;
 mod structure;
 
