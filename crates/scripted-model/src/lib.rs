@@ -6,7 +6,7 @@
 //! Which turn comes next is worked out from the history that each request carries, never from a counter in the server: a
 //! retried, resumed or replayed request gets the same answer again. Only a fault with `times` counts attempts.
 //!
-//! [`Script`] documents the format, [`ScriptedModel`] runs it.
+//! `README.md` beside this crate describes the format; [`Script`] reads it, [`ScriptedModel`] runs it.
 
 mod fault;
 mod format;

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod claude;
+mod program;
 mod real;
 mod wire;
