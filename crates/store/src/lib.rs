@@ -1,11 +1,22 @@
 //! What lasts: sessions and their event logs, the action queue, leases, blobs, the local forge's pull requests.
+//!
+//! [`Store`] says what may be asked. [`SqlStore`] keeps it in SQLite or PostgreSQL; [`MemoryStore`] keeps it in memory,
+//! for simulations. The rules are written once (`door`), over the rows that each of them keeps (`backend`).
 
+mod backend;
+mod bounds;
 mod contract;
+mod door;
 mod error;
+
 mod pull_request;
+mod sql;
+mod wake;
 
 pub use contract::{
     Claim, ClaimLimits, Committed, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine, Store, Write,
 };
 pub use error::StoreError;
+
 pub use pull_request::{Check, Comment, PullRequest, PullRequestState, PullRequests, Thread};
+pub use sql::{SqlStore, StoreOptions};

@@ -1,0 +1,224 @@
+//! What the shared logic asks of a database, row by row.
+//!
+//! The rules (who may write, what a state machine allows, what is stale) are written once in `door`; a backend only
+//! keeps rows. So SQLite, PostgreSQL and memory cannot disagree about a rule.
+
+use crate::{
+    Check, Comment, ExecRow, OutputChunk, PullRequest, SessionFilter, StdinLine, StoreError, Thread, wake::Wake,
+};
+use async_trait::async_trait;
+use domain::{
+    Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId,
+    Event, ExecId, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState,
+    RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber, Step, StepId,
+    StepState, Timestamp, User, UserId,
+};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A place that keeps rows.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Rows to read from.
+    async fn read(&self) -> Result<Box<dyn Rows>>;
+
+    /// A transaction; dropped without [`Rows::commit`] it changes nothing.
+    async fn begin(&self) -> Result<Box<dyn Rows>>;
+
+    /// Who waits for what.
+    fn wake(&self) -> &Wake;
+
+    /// True when the transaction lost against another one and may win when it is tried again.
+    fn lost_a_race(&self, error: &StoreError) -> bool;
+}
+
+/// What other servers should hear of when a transaction commits.
+#[derive(Debug, Clone, Copy)]
+pub enum News {
+    /// A session has new events.
+    Events(SessionId),
+    /// Something may have been queued.
+    Work,
+}
+
+/// The row of a session's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseRow {
+    /// Who holds it.
+    pub owner: Option<ServerId>,
+    /// Rises with every holder and every take-over.
+    pub epoch: i64,
+    /// Rises while the holder lives.
+    pub beat: i64,
+}
+
+/// All rows, in a transaction or outside.
+#[async_trait]
+pub trait Rows:
+    AccountRows + SessionRows + WorkRows + RunRows + RequestRows + BlobRows + PullRequestRows + Send
+{
+    /// Tells other servers once the transaction commits.
+    async fn announce(&mut self, news: News) -> Result<()>;
+
+    /// Makes what was written last.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Accounts, people, repositories.
+#[async_trait]
+pub trait AccountRows {
+    /// Adds an account unless its name is taken.
+    async fn add_account(&mut self, new: &Account) -> Result<()>;
+    async fn account(&mut self, id: AccountId) -> Result<Option<Account>>;
+    async fn account_named(&mut self, name: &str) -> Result<Option<Account>>;
+    /// Holds back other transactions that lock the account; none when it does not exist.
+    async fn lock_account(&mut self, id: AccountId) -> Result<bool>;
+    async fn next_session_number(&mut self, account: AccountId) -> Result<i64>;
+    /// Adds a person, or brings the name of the one with this mail address up to date.
+    async fn put_user(&mut self, new: &User) -> Result<()>;
+    async fn user(&mut self, id: UserId) -> Result<Option<User>>;
+    async fn user_with_mail(&mut self, account: AccountId, email: &str) -> Result<Option<User>>;
+    async fn count_users(&mut self, account: AccountId, role: Role) -> Result<i64>;
+    /// Adds a repository unless its name is taken.
+    async fn add_repository(&mut self, new: &Repository) -> Result<()>;
+    async fn repository(&mut self, id: RepositoryId) -> Result<Option<Repository>>;
+    async fn repository_named(&mut self, account: AccountId, name: &str) -> Result<Option<Repository>>;
+    async fn repositories(&mut self, account: AccountId) -> Result<Vec<Repository>>;
+}
+
+/// Sessions, their events and the versions of their runbooks.
+#[async_trait]
+pub trait SessionRows {
+    /// Adds a session and the row of its lease; it counts as served just now.
+    async fn add_session(&mut self, new: &Session) -> Result<()>;
+    async fn session(&mut self, id: SessionId) -> Result<Option<Session>>;
+    async fn session_numbered(&mut self, account: AccountId, number: SessionNumber) -> Result<Option<Session>>;
+    /// Newest first; the filter's limit is taken as it is.
+    async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>>;
+    /// Takes `count` event numbers and holds back other transactions of the session: the newest number after it.
+    async fn take_event_numbers(&mut self, id: SessionId, count: i64) -> Result<Option<i64>>;
+    /// Writes title, version, usage and whether it is archived.
+    async fn put_session(&mut self, session: &Session) -> Result<()>;
+    /// Adds one event, its payload as JSON text.
+    async fn add_event(&mut self, session: SessionId, number: i64, at: Timestamp, payload: &str) -> Result<()>;
+    async fn events(&mut self, session: SessionId, after: i64, limit: i64) -> Result<Vec<Event>>;
+    async fn last_event(&mut self, session: SessionId) -> Result<Option<i64>>;
+    async fn add_runbook(&mut self, new: &RunbookVersion) -> Result<()>;
+    /// The newest when `version` is none.
+    async fn runbook(&mut self, session: SessionId, version: Option<i64>) -> Result<Option<RunbookVersion>>;
+    async fn runbooks(&mut self, session: SessionId) -> Result<Vec<RunbookVersion>>;
+    async fn add_step(&mut self, new: &Step) -> Result<()>;
+    async fn step(&mut self, id: StepId) -> Result<Option<Step>>;
+    async fn steps(&mut self, session: SessionId) -> Result<Vec<Step>>;
+    /// Writes state and usage; false when its state is not `from`.
+    async fn put_step(&mut self, step: &Step, from: StepState) -> Result<bool>;
+    async fn put_note(&mut self, session: SessionId, key: &str, note: &Json) -> Result<()>;
+    async fn note(&mut self, session: SessionId, key: &str) -> Result<Option<Json>>;
+}
+
+/// The queue and the leases.
+#[async_trait]
+pub trait WorkRows {
+    async fn add_action(&mut self, new: &Action) -> Result<()>;
+    async fn action(&mut self, id: ActionId) -> Result<Option<Action>>;
+    /// Writes everything that can change; false when its state is not `from`.
+    async fn put_action(&mut self, action: &Action, from: ActionState) -> Result<bool>;
+    /// What is queued, running or waiting, by position.
+    async fn queue(&mut self, session: SessionId) -> Result<Vec<Action>>;
+    /// A free session whose first action may run, the one served longest ago, locked against other transactions.
+    async fn candidate(&mut self, per_account: i64, now: Timestamp) -> Result<Option<SessionId>>;
+    /// Puts a session at the end of the line.
+    async fn mark_served(&mut self, session: SessionId) -> Result<()>;
+    async fn count_leased(&mut self, account: AccountId) -> Result<i64>;
+    async fn lease(&mut self, session: SessionId) -> Result<Option<LeaseRow>>;
+    async fn leases(&mut self) -> Result<Vec<(SessionId, Lease)>>;
+    /// Replaces the lease when it still is exactly `from`.
+    async fn put_lease(&mut self, session: SessionId, from: LeaseRow, to: LeaseRow) -> Result<bool>;
+    /// Raises the beat of a lease that is held so.
+    async fn beat(&mut self, session: SessionId, owner: ServerId, epoch: i64) -> Result<bool>;
+    async fn next_due(&mut self, now: Timestamp) -> Result<Option<Timestamp>>;
+}
+
+/// Runs, their processes and what these read and wrote.
+#[async_trait]
+pub trait RunRows {
+    async fn add_run(&mut self, new: &Run) -> Result<()>;
+    async fn run(&mut self, id: RunId) -> Result<Option<Run>>;
+    async fn runs(&mut self, session: SessionId) -> Result<Vec<Run>>;
+    /// Writes everything that can change; false when its state is not `from`.
+    async fn put_run(&mut self, run: &Run, from: RunState) -> Result<bool>;
+    async fn add_exec(&mut self, new: &ExecRow) -> Result<()>;
+    async fn exec(&mut self, id: ExecId) -> Result<Option<ExecRow>>;
+    async fn execs(&mut self, run: RunId) -> Result<Vec<ExecRow>>;
+    /// Writes how far it was taken in and how it ended.
+    async fn put_exec(&mut self, exec: &ExecRow) -> Result<()>;
+    async fn add_stdin(&mut self, new: &StdinLine) -> Result<()>;
+    async fn stdin_line(&mut self, exec: ExecId, seq: i64) -> Result<Option<StdinLine>>;
+    async fn stdin_lines(&mut self, exec: ExecId) -> Result<Vec<StdinLine>>;
+    async fn add_output(&mut self, new: &OutputChunk) -> Result<()>;
+    /// The chunk that starts at exactly `from`.
+    async fn output_at(&mut self, exec: ExecId, from: u64) -> Result<Option<OutputChunk>>;
+    /// The chunks that end after `from`.
+    async fn output(&mut self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>>;
+    async fn put_transcript(&mut self, agent_session: Uuid, blob: BlobHash) -> Result<()>;
+    async fn transcript(&mut self, agent_session: Uuid) -> Result<Option<BlobHash>>;
+}
+
+/// Changes, requests and sandboxes.
+#[async_trait]
+pub trait RequestRows {
+    async fn add_change(&mut self, new: &Change) -> Result<()>;
+    async fn change(&mut self, id: ChangeId) -> Result<Option<Change>>;
+    async fn change_with_key(&mut self, session: SessionId, key: ChangeKey) -> Result<Option<Change>>;
+    async fn changes(&mut self, session: SessionId) -> Result<Vec<Change>>;
+    /// Writes everything but id and session; false when its state is not `from`.
+    async fn put_change(&mut self, change: &Change, from: ChangeState) -> Result<bool>;
+    async fn add_request(&mut self, new: &Request) -> Result<()>;
+    async fn request(&mut self, id: RequestId) -> Result<Option<Request>>;
+    async fn requests(&mut self, session: SessionId) -> Result<Vec<Request>>;
+    /// Writes the state; false when it is not `from`.
+    async fn put_request(&mut self, id: RequestId, from: &RequestState, to: &RequestState) -> Result<bool>;
+    async fn add_sandbox(&mut self, new: &SandboxRecord) -> Result<()>;
+    async fn sandbox(&mut self, id: SandboxId) -> Result<Option<SandboxRecord>>;
+    /// Those that are not destroyed, of one session or of all.
+    async fn sandboxes(&mut self, session: Option<SessionId>) -> Result<Vec<SandboxRecord>>;
+    /// Writes everything but id, session and creation time; false when its state is not `from`.
+    async fn put_sandbox(&mut self, sandbox: &SandboxRecord, from: SandboxState) -> Result<bool>;
+}
+
+/// Blobs.
+#[async_trait]
+pub trait BlobRows {
+    /// Adds a blob unless it is there: false when it was.
+    async fn add_blob(&mut self, hash: BlobHash, size: i64) -> Result<bool>;
+    async fn add_blob_chunk(&mut self, hash: BlobHash, number: i64, data: &[u8]) -> Result<()>;
+    /// Its size in bytes.
+    async fn blob_size(&mut self, hash: BlobHash) -> Result<Option<i64>>;
+    async fn blob_chunks(&mut self, hash: BlobHash) -> Result<Vec<Vec<u8>>>;
+}
+
+/// Pull requests of the local forge.
+#[async_trait]
+pub trait PullRequestRows {
+    /// Holds back other transactions that lock the repository: how many pull requests it has.
+    async fn lock_repository(&mut self, id: RepositoryId) -> Result<Option<i64>>;
+    /// Adds a pull request, which must have the repository's next number.
+    async fn add_pull_request(&mut self, new: &PullRequest) -> Result<()>;
+    async fn pull_request(&mut self, repository: RepositoryId, number: i64) -> Result<Option<PullRequest>>;
+    async fn pull_request_with_key(&mut self, repository: RepositoryId, key: &str) -> Result<Option<PullRequest>>;
+    async fn pull_requests(&mut self, repository: RepositoryId) -> Result<Vec<PullRequest>>;
+    /// Replaces what can change; false when it was not updated last at `seen`.
+    async fn put_pull_request(&mut self, new: &PullRequest, seen: Timestamp) -> Result<bool>;
+    /// Adds a comment unless its id is taken.
+    async fn add_comment(&mut self, repository: RepositoryId, number: i64, comment: &Comment) -> Result<()>;
+    async fn comments(&mut self, repository: RepositoryId, number: i64) -> Result<Vec<Comment>>;
+    /// Takes the place of the pull request's next thread.
+    async fn next_thread(&mut self, repository: RepositoryId, number: i64) -> Result<i64>;
+    /// Adds a thread at a place, or replaces what the one with its id says.
+    async fn put_thread(&mut self, at: (RepositoryId, i64), position: i64, thread: &Thread) -> Result<()>;
+    async fn threads(&mut self, repository: RepositoryId, number: i64) -> Result<Vec<Thread>>;
+    async fn put_check(&mut self, repository: RepositoryId, check: &Check) -> Result<()>;
+    async fn checks(&mut self, repository: RepositoryId, commit: &CommitId) -> Result<Vec<Check>>;
+}

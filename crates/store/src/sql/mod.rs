@@ -1,0 +1,158 @@
+//! SQLite and PostgreSQL, with one text for both wherever they understand the same.
+
+mod accounts;
+mod blobs;
+mod open;
+mod pull_requests;
+mod requests;
+mod row;
+mod rows;
+mod runs;
+mod sessions;
+mod statement;
+mod value;
+mod work;
+
+pub use open::StoreOptions;
+
+use crate::{
+    StoreError,
+    backend::{Backend, Rows},
+    wake::Wake,
+};
+use async_trait::async_trait;
+use rows::{SqlRows, failed};
+use sqlx::{Executor as _, PgPool, SqlSafeStr as _, SqlitePool};
+use std::sync::Arc;
+use tokio::task::AbortHandle;
+
+/// What lasts, in SQLite (one server) or PostgreSQL (any number of them).
+pub struct SqlStore {
+    database: Database,
+    wake: Arc<Wake>,
+    listener: Option<AbortHandle>,
+}
+
+enum Database {
+    /// SQLite has one writer at a time: `writer` holds a single connection, so that writers wait for each other in
+    /// order instead of polling for a lock.
+    Sqlite {
+        readers: SqlitePool,
+        writer: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+impl SqlStore {
+    /// Opens the database at `location`, makes it when it is a file that does not exist, and brings its tables up to
+    /// date.
+    ///
+    /// `location` is a `postgres://` URL, or a `sqlite:` URL, or the path of a SQLite file. A database that was written
+    /// by a newer version is refused with [`StoreError::Version`] before anything of it is touched.
+    pub async fn open(location: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        open::open(location, options).await
+    }
+
+    /// Has the database prepare every statement, which proves that its tables are those that this version knows.
+    pub async fn prepare_all(&self) -> Result<(), StoreError> {
+        let statements = STATEMENTS.into_iter().flatten();
+        match &self.database {
+            Database::Sqlite { readers, .. } => {
+                for statement in statements.filter(|statement| !statement.sqlite.is_empty()) {
+                    let prepared = readers.prepare(statement.sqlite.into_sql_str()).await;
+                    prepared.map_err(|error| failed(statement.attempt, error))?;
+                }
+            }
+            Database::Postgres(pool) => {
+                for statement in statements {
+                    let prepared = pool.prepare(statement.postgres.into_sql_str()).await;
+                    prepared.map_err(|error| failed(statement.attempt, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The statements whose text is not the same for both databases: what each does, and what PostgreSQL gets.
+    pub fn dialect() -> Vec<(&'static str, &'static str)> {
+        let statements = STATEMENTS.into_iter().flatten();
+        statements
+            .filter(|statement| statement.sqlite != statement.postgres)
+            .map(|statement| (statement.attempt, statement.postgres))
+            .collect()
+    }
+
+    /// Closes all connections; what was committed is safe with or without it.
+    pub async fn close(&self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+        match &self.database {
+            Database::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Database::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl std::fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let database = match self.database {
+            Database::Sqlite { .. } => "SQLite",
+            Database::Postgres(_) => "PostgreSQL",
+        };
+        f.debug_tuple("SqlStore").field(&database).finish()
+    }
+}
+
+impl Drop for SqlStore {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for SqlStore {
+    async fn read(&self) -> Result<Box<dyn Rows>, StoreError> {
+        let rows = match &self.database {
+            Database::Sqlite { readers, .. } => readers.acquire().await.map(SqlRows::SqliteRead),
+            Database::Postgres(pool) => pool.acquire().await.map(SqlRows::PostgresRead),
+        };
+        Ok(Box::new(rows.map_err(|error| failed("connect", error))?))
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Rows>, StoreError> {
+        let rows = match &self.database {
+            Database::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(SqlRows::SqliteWrite),
+            Database::Postgres(pool) => pool.begin().await.map(SqlRows::PostgresWrite),
+        };
+        Ok(Box::new(rows.map_err(|error| failed("begin a transaction", error))?))
+    }
+
+    fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    fn lost_a_race(&self, error: &StoreError) -> bool {
+        let StoreError::Database { source, .. } = error else { return false };
+        let code = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        // PostgreSQL's serialization_failure and deadlock_detected.
+        code.and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "40001" | "40P01"))
+    }
+}
+
+/// All statements, by module.
+const STATEMENTS: [&[&statement::Statement]; 8] = [
+    accounts::STATEMENTS,
+    blobs::STATEMENTS,
+    pull_requests::STATEMENTS,
+    requests::STATEMENTS,
+    rows::STATEMENTS,
+    runs::STATEMENTS,
+    sessions::STATEMENTS,
+    work::STATEMENTS,
+];
