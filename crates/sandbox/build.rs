@@ -27,7 +27,9 @@ fn main() {
     // What this build was told (features, wrappers, flags, linters) is not for the other one.
     for (name, _) in env::vars() {
         let kept = ["CARGO_HOME", "CARGO_NET_OFFLINE", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].contains(&name.as_str());
-        if (name.starts_with("CARGO") || name.starts_with("RUSTC") || name == "RUSTFLAGS" || name == "CLIPPY_ARGS") && !kept {
+        if (name.starts_with("CARGO") || name.starts_with("RUSTC") || name == "RUSTFLAGS" || name == "CLIPPY_ARGS")
+            && !kept
+        {
             cargo.env_remove(name);
         }
     }

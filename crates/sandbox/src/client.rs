@@ -1,6 +1,6 @@
 //! The client of a shim, over any byte stream.
 
-use crate::Error;
+use crate::{Error, Lease};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use shim::{
@@ -135,9 +135,11 @@ impl Client {
         Ok((self.finish(reply).await?, flow))
     }
 
-    /// The epoch that this client works under.
-    pub fn set_epoch(&self, epoch: i64) {
-        self.epoch.store(epoch, Ordering::Relaxed);
+    /// Moves the lease's deadline.
+    pub async fn renew(&self, lease: Lease) -> Result<(), Error> {
+        self.epoch.store(lease.epoch, Ordering::Relaxed);
+        let ttl_ms = u64::try_from(lease.ttl.as_millis()).unwrap_or(u64::MAX);
+        self.done(Request::Renew { epoch: lease.epoch, ttl_ms }).await
     }
 
     /// Resolves when the connection is lost.

@@ -14,7 +14,7 @@ mod report;
 
 pub use error::Error;
 pub use exec::{Chunk, Exec, ExecControl, ExecInfo, ExecSpec, Finished};
-pub use local::{LocalConfig, LocalProvider, listen_in};
+pub use local::{Limit, Limits, LocalConfig, LocalProvider, Requirement, listen_in};
 pub use provider::{ByteReader, Lease, Mount, Provider, Record, Sandbox, SandboxSpec, Swept, Workspace};
 pub use report::{Check, Report, Status};
 pub use shim::proto::{ExitReason, ExitStatus, Stdin, Stream};

@@ -1,3 +1,4 @@
+use crate::Workspace;
 use domain::SandboxId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -14,11 +15,14 @@ pub struct LocalRecord {
     /// The host directory of `/run/egress`.
     pub egress_dir: PathBuf,
     /// How `/code` came to be.
-    pub workspace: crate::Workspace,
-    /// Control groups made for it, to be removed when they are empty. All of them can be killed by their `cgroup.kill`
-    /// if they have one.
+    pub workspace: Workspace,
+    /// Environment that every exec starts from.
+    pub env: Vec<(String, String)>,
+    /// Control groups made for it.
     pub cgroups: Vec<PathBuf>,
-    /// The shim, process 1 inside.
+    /// Whether one of them limits its memory as a whole.
+    pub memory_held: bool,
+    /// The shim, process 1 inside; `None` while it was never started.
     pub shim: Option<Process>,
     /// The bubblewrap process that waits for it.
     pub monitor: Option<Process>,

@@ -1,0 +1,11 @@
+//! The local provider on the real bubblewrap, with the real shim.
+//!
+//! Everything runs as the user who runs the tests; when that is root, `as_user` runs all of it again as an ordinary one.
+
+mod as_user;
+mod files;
+mod isolation;
+mod life;
+mod output;
+mod rig;
+mod way_out;
