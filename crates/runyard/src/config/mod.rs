@@ -115,7 +115,8 @@ const OTHER_VARIABLES: [&str; 5] =
 impl Config {
     /// Reads everything.
     pub fn load(flags: &Flags, around: &Surroundings<'_>) -> Result<Self, ConfigError> {
-        let values = Values::defaults().map_err(|message| ConfigError { place: "defaults".into(), message, help: None })?;
+        let values =
+            Values::defaults().map_err(|message| ConfigError { place: "defaults".into(), message, help: None })?;
         let mut config =
             Self { values, origins: BTreeMap::new(), data_dir: PathBuf::new(), file: None, warnings: Vec::new() };
 

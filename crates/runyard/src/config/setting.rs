@@ -403,7 +403,9 @@ mod tests {
 
     #[test]
     fn money_is_exact() {
-        for (text, micros) in [("2", 2_000_000), ("2.5", 2_500_000), ("$0.1", 100_000), ("0.000001", 1), ("3 USD", 3_000_000)] {
+        for (text, micros) in
+            [("2", 2_000_000), ("2.5", 2_500_000), ("$0.1", 100_000), ("0.000001", 1), ("3 USD", 3_000_000)]
+        {
             assert_eq!(written(text), Ok(MicroUsd(micros)), "{text}");
         }
         for text in ["", "-1", "2.", ".5", "1e3", "0.0000001", "two", "99999999999999999999"] {
@@ -415,10 +417,7 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_no_time_span() {
-        assert_eq!(
-            Duration::read(&Raw::Integer(30)),
-            Err("30 has no unit: write \"30s\" for seconds".to_owned())
-        );
+        assert_eq!(Duration::read(&Raw::Integer(30)), Err("30 has no unit: write \"30s\" for seconds".to_owned()));
         assert_eq!(written("1h30m"), Ok(Duration::from_secs(5400)));
     }
 

@@ -1,0 +1,240 @@
+//! `runyard session`.
+
+use super::JsonArg;
+use clap::Subcommand;
+use domain::{RequestId, SessionNumber};
+use std::{path::PathBuf, str::FromStr};
+
+/// A session as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionArg {
+    /// `42`, `r/42` or the URL of its page.
+    Number(SessionNumber),
+    /// `last`.
+    Newest,
+}
+
+impl FromStr for SessionArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "last" {
+            return Ok(Self::Newest);
+        }
+        text.parse().map(Self::Number).map_err(|error| format!("{error}, or `last` for the newest"))
+    }
+}
+
+/// What can be done with sessions. SESSION is `42`, `r/42`, a URL, or `last`; where it may be left out, the newest is
+/// meant.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "SESSION is 42, r/42, the URL of its page, or `last`; where it may be left out, the newest is meant."
+)]
+pub enum SessionCommand {
+    /// List sessions, newest first
+    List {
+        /// Only those that were put away
+        #[arg(long, conflicts_with = "all")]
+        archived: bool,
+        /// Those that were put away too
+        #[arg(long)]
+        all: bool,
+        /// At most this many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Show a session: steps, pull requests, what waits for you, cost
+    Show {
+        /// The session
+        session: Option<SessionArg>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Print what happened
+    #[command(after_help = "Examples:\n  runyard session log 42 --follow\n  runyard session log 42 --json --after 120")]
+    Log {
+        /// The session
+        session: Option<SessionArg>,
+        /// Stay and print what happens
+        #[arg(long, short)]
+        follow: bool,
+        /// Only events above this number
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        after: i64,
+        /// Instead, the stored output of this process
+        #[arg(long, value_name = "EXEC", conflicts_with_all = ["follow", "after", "json"])]
+        exec: Option<domain::ExecId>,
+        /// Print one event per line as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say something: a question, a wish for the plan
+    #[command(after_help = "Example: runyard session message 42 \"Split step 2 in two\"")]
+    Message {
+        /// The session, then the text; the text alone goes to the newest session
+        #[arg(required = true, num_args = 1..=2, value_names = ["SESSION", "TEXT"])]
+        words: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Execute steps; what stands between is taken along
+    #[command(after_help = "\
+Examples:
+  runyard session execute            the next step of the newest session
+  runyard session execute 42 all     everything that is left
+  runyard session execute 42 2       step 2 with its substeps, and what stands before it
+  runyard session execute last 1.2")]
+    Execute {
+        /// The session, then `next`, `all` or a step's number
+        #[arg(num_args = 0..=2, value_names = ["SESSION", "STEPS"])]
+        words: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Stop what runs, and empty the queue of steps
+    Stop {
+        /// The session
+        session: Option<SessionArg>,
+    },
+    /// Execute the step that failed again, or plan again when planning failed
+    Retry {
+        /// The session
+        session: Option<SessionArg>,
+        /// Told to the agent on top
+        #[arg(long, short)]
+        message: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Put a session away
+    Archive {
+        /// The session
+        session: SessionArg,
+        /// Take it out again
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Answer what waits for you
+    #[command(after_help = "\
+Examples:
+  runyard session answer                     asks you in this terminal
+  runyard session answer 42 2                the second choice
+  runyard session answer 42 \"Use SQLite\"     an answer in your own words
+  runyard session answer 42 allow            lets the agent do what it asked for
+  runyard session answer 42 deny \"not on main\"
+
+When several questions belong together, give one answer for each, in order.")]
+    Answer {
+        /// The session, then the answers
+        #[arg(value_names = ["SESSION", "ANSWER"], num_args = 0..)]
+        words: Vec<String>,
+        /// The request, when several are open; the oldest one else
+        #[arg(long, value_name = "ID")]
+        request: Option<RequestId>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Change the runbook: in $EDITOR, or from a file
+    #[command(after_help = "\
+Examples:
+  runyard session edit 42                 the whole runbook in $VISUAL or $EDITOR
+  runyard session edit 42 --step 2.1      one step; its first line is the title
+  runyard session edit 42 --file plan.md
+  runyard session edit 42 --delete 3      takes step 3 out; later ones move up")]
+    Edit {
+        /// The session
+        session: Option<SessionArg>,
+        /// Only this step
+        #[arg(long, value_name = "N")]
+        step: Option<String>,
+        /// The new text; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Take this step out
+        #[arg(long, value_name = "N", conflicts_with_all = ["step", "file"])]
+        delete: Option<String>,
+    },
+    /// Print the diff of the work
+    Diff {
+        /// The session
+        session: Option<SessionArg>,
+        /// Only of this step's last run
+        #[arg(long, value_name = "N")]
+        step: Option<String>,
+    },
+    /// List the versions of the runbook, or print one
+    Versions {
+        /// The session
+        session: Option<SessionArg>,
+        /// Print the text of this version
+        #[arg(long, value_name = "N")]
+        show: Option<i64>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Make an older version of the runbook the newest again
+    Restore {
+        /// The session
+        session: SessionArg,
+        /// The version
+        version: i64,
+    },
+    /// Take back a completed step by a new commit
+    Revert {
+        /// The session
+        session: SessionArg,
+        /// The step's number
+        step: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Mark a step as done by you, such as a [MANUAL] one
+    Done {
+        /// The session
+        session: SessionArg,
+        /// The step's number
+        step: String,
+    },
+    /// List what is queued, running or waiting
+    Queue {
+        /// The session
+        session: Option<SessionArg>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Take something out of the queue
+    Cancel {
+        /// The session
+        session: SessionArg,
+        /// Its id as `queue` prints it, or the beginning of it
+        action: String,
+    },
+    /// Follow a session live and answer what it asks
+    Attach {
+        /// The session
+        session: Option<SessionArg>,
+        /// Show events above this number first [default: the newest]
+        #[arg(long, value_name = "N")]
+        after: Option<i64>,
+        /// Print one event per line as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do after something was queued.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Wait {
+    /// Stay and show it live; so it is anyway when no server runs
+    #[arg(long, short, conflicts_with = "detach")]
+    pub follow: bool,
+    /// Only queue it; it starts when a server runs
+    #[arg(long)]
+    pub detach: bool,
+    /// Print one event per line as JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,141 @@
+//! Lists: sessions, repositories, versions, queues.
+
+use super::{
+    clean::one_line,
+    session::phase_words,
+    style::{Colour, Style},
+    time::moment,
+};
+use domain::{Action, ActionState, Repository, RunbookVersion};
+use engine::{SessionLine, SessionView};
+use jiff::tz::TimeZone;
+
+/// Rows in columns: cells are padded to the widest one, the last is not. Cells must not be coloured; `paint` colours
+/// a padded cell by its column and row.
+pub fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, &str) -> String) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    rows.iter()
+        .enumerate()
+        .map(|(at, row)| {
+            let cells: Vec<String> = row
+                .iter()
+                .enumerate()
+                .map(|(column, cell)| {
+                    let width = if column + 1 == row.len() { 0 } else { widths[column] };
+                    paint(at, column, &format!("{cell:width$}"))
+                })
+                .collect();
+            cells.join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// Sessions, one line each.
+pub fn sessions(lines: &[SessionLine], style: Style, zone: &TimeZone) -> Vec<String> {
+    if lines.is_empty() {
+        return vec!["No sessions yet. Begin one: runyard run \"TASK\" --repo PATH".into()];
+    }
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|line| {
+            let archived = if line.archived { " (archived)" } else { "" };
+            vec![
+                line.number.to_string(),
+                moment(line.created_at, zone),
+                one_line(&line.repository, 24),
+                format!("{}/{}", line.completed, line.total),
+                line.cost.to_string(),
+                phase_words(&line.phase),
+                format!("{}{archived}", one_line(&line.title, 60)),
+            ]
+        })
+        .collect();
+    table(&rows, |row, column, cell| match column {
+        0 => style.paint(Colour::Bold, cell),
+        1 | 2 | 4 => style.paint(Colour::Dim, cell),
+        5 => style.paint((&lines[row].phase).into(), cell),
+        _ => cell.to_owned(),
+    })
+}
+
+/// Repositories, one line each.
+pub fn repositories(repositories: &[Repository]) -> Vec<String> {
+    if repositories.is_empty() {
+        return vec!["No repositories yet. Register one: runyard repo add PATH".into()];
+    }
+    let rows: Vec<Vec<String>> = repositories
+        .iter()
+        .map(|repository| {
+            vec![one_line(&repository.name, 60), repository.forge.clone(), one_line(&repository.location, 400)]
+        })
+        .collect();
+    table(&rows, |_, _, cell| cell.to_owned())
+}
+
+/// Versions of a runbook, one line each.
+pub fn versions(versions: &[RunbookVersion], zone: &TimeZone) -> Vec<String> {
+    let rows: Vec<Vec<String>> = versions
+        .iter()
+        .map(|version| {
+            let who = if version.author.is_some() { "a person" } else { "the agent" };
+            let what = version.restores.map(|old| format!("restores version {old}")).unwrap_or_default();
+            let leaves = version.leaves().count();
+            vec![
+                version.version.to_string(),
+                moment(version.created_at, zone),
+                who.into(),
+                counted(leaves, "leaf", "leaves"),
+                what,
+            ]
+        })
+        .collect();
+    if rows.is_empty() { vec!["No plan yet.".into()] } else { table(&rows, |_, _, cell| cell.to_owned()) }
+}
+
+/// What is queued, running or waiting, one line each.
+pub fn queue(view: &SessionView, style: Style) -> Vec<String> {
+    if view.queue.is_empty() {
+        return vec!["Nothing is queued.".into()];
+    }
+    let rows: Vec<Vec<String>> = view
+        .queue
+        .iter()
+        .map(|action| {
+            let state = match action.state {
+                ActionState::Queued => "◔ queued",
+                ActionState::Running => "◐ running",
+                ActionState::Waiting => "⏸ waiting",
+                ActionState::Done => "✓ done",
+                ActionState::Removed => "○ removed",
+            };
+            let id = action.id.to_string();
+            vec![id[..id.len().min(13)].to_owned(), state.into(), action_words(view, action)]
+        })
+        .collect();
+    table(&rows, |row, column, cell| match (column, view.queue[row].state) {
+        (0, _) => style.paint(Colour::Dim, cell),
+        (1, ActionState::Running) => style.paint(Colour::Running, cell),
+        (1, ActionState::Waiting) => style.paint(Colour::Waiting, cell),
+        (1, ActionState::Queued) => style.paint(Colour::Queued, cell),
+        _ => cell.to_owned(),
+    })
+}
+
+fn action_words(view: &SessionView, action: &Action) -> String {
+    let step = action.kind.step().and_then(|id| view.runbook.as_ref()?.step(id));
+    let what = match &action.kind {
+        domain::ActionKind::Answer { message } => format!("answer: {}", one_line(message, 60)),
+        other => other.name().replace('_', " "),
+    };
+    match step {
+        Some(step) => format!("{what} {} {}", step.number, one_line(&step.title, 60)),
+        None => what,
+    }
+}
+
+/// `1 leaf`, `2 leaves`.
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}

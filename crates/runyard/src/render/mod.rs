@@ -1,0 +1,26 @@
+//! How things look in a terminal. Pure: text in, lines out; nothing here prints or reads the surroundings.
+
+mod ask;
+mod clean;
+mod lists;
+mod log;
+mod markdown;
+mod pull_request;
+mod session;
+mod style;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod text_flow;
+mod time;
+
+pub use ask::request_lines;
+pub use clean::{clean, one_line};
+pub use lists::{queue, repositories, sessions, table, versions};
+pub use log::{Doing, LogRenderer};
+pub use markdown::markdown;
+pub use pull_request::{diff, diff_stat, pull_request, pull_requests};
+pub use session::{phase_words, session, step_lines};
+pub use style::{Colour, Style};
+pub use summary::{Evidence, Summary, next_command};
+pub use time::{moment, span};
