@@ -110,7 +110,7 @@ fn lines_without_numbers(document: &Document) -> Vec<String> {
     for step in document.steps().iter().rev() {
         text.replace_range(step.number_range.clone(), "");
     }
-    text.split('\n').map(|l| l.trim_end_matches('\r').to_owned()).filter(|l| !l.is_empty()).collect()
+    text.split(['\n', '\r']).filter(|l| !l.is_empty()).map(str::to_owned).collect()
 }
 
 fn is_subsequence(part: &[String], whole: &[String]) -> bool {

@@ -1,5 +1,6 @@
 //! Reading a text into a [`Document`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -66,7 +67,7 @@ impl Document {
         };
         let exact = matches!(kind, BlockKind::File(_)) || !code.body.contains('\r');
         self.blocks.push(Block {
-            body: if exact { code.body } else { code.body.replace("\r\n", "\n") },
+            body: if exact { code.body } else { code.body.replace("\r\n", "\n").replace('\r', "\n") },
             position: self.position(code.range.start),
             kind,
             language,
@@ -136,7 +137,8 @@ fn walk(document: &Document) -> Walk {
     let mut found = Walk::default();
     let mut containers = 0usize;
     let mut code: Option<Code> = None;
-    for (event, range) in Parser::new_ext(&text[base..], Options::empty()).into_offset_iter() {
+    let source = with_line_feeds(&text[base..]);
+    for (event, range) in Parser::new_ext(&source, Options::empty()).into_offset_iter() {
         let range = base + range.start..base + range.end;
         match event {
             Event::Start(Tag::CodeBlock(kind)) => {
@@ -174,6 +176,16 @@ fn walk(document: &Document) -> Walk {
     found
 }
 
+/// The text with each lone `\r`, a line ending that the Markdown parser knows only in places, as `\n`: offsets stay.
+fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let lone = |at: usize| bytes.get(at + 1) != Some(&b'\n');
+    if !text.match_indices('\r').any(|(at, _)| lone(at)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.char_indices().map(|(at, c)| if c == '\r' && lone(at) { '\n' } else { c }).collect())
+}
+
 fn is_container(tag: &Tag<'_>) -> bool {
     matches!(tag, Tag::List(_) | Tag::Item | Tag::BlockQuote(_))
 }
@@ -185,7 +197,8 @@ impl Code {
         if range.start == end + 1 && text.as_bytes().get(end) == Some(&b'\r') {
             self.body.push('\r');
         }
-        self.body.push_str(part);
+        // Spaces that stand for a part of a tab have no place in the text.
+        self.body.push_str(if range.is_empty() { part } else { &text[range.clone()] });
         self.body_range.end = end.max(range.end);
     }
 }

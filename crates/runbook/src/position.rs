@@ -11,14 +11,15 @@ pub struct Position {
     pub column: u32,
 }
 
-/// Where each line of a text starts; a line ends after `\n`.
+/// Where each line of a text starts. A line ends after `\n`, `\r\n` or a lone `\r`, as CommonMark says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LineIndex(Vec<usize>);
 
 impl LineIndex {
     pub(crate) fn new(text: &str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
-        Self(std::iter::once(0).chain(ends).collect())
+        let bytes = text.as_bytes();
+        let ends_line = |i: &usize| bytes[*i] == b'\n' || (bytes[*i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
+        Self(std::iter::once(0).chain((0..bytes.len()).filter(ends_line).map(|i| i + 1)).collect())
     }
 
     pub(crate) fn line_start(&self, offset: usize) -> usize {
@@ -41,13 +42,14 @@ impl LineIndex {
 
 /// The end of the line that holds `offset`, without its line ending.
 pub(crate) fn line_end(text: &str, offset: usize) -> usize {
-    let end = text[offset..].find('\n').map_or(text.len(), |i| offset + i);
-    if end > offset && text.as_bytes()[end - 1] == b'\r' && end < text.len() { end - 1 } else { end }
+    text[offset..].find(['\n', '\r']).map_or(text.len(), |i| offset + i)
 }
 
 /// The start of the line after the one that holds `offset`.
 pub(crate) fn next_line(text: &str, offset: usize) -> usize {
-    text[offset..].find('\n').map_or(text.len(), |i| offset + i + 1)
+    let end = line_end(text, offset);
+    let ending = if text[end..].starts_with("\r\n") { 2 } else { 1 };
+    (end + ending).min(text.len())
 }
 
 #[cfg(test)]
@@ -56,12 +58,13 @@ mod tests {
 
     #[test]
     fn columns_count_characters_and_skip_the_byte_order_mark() {
-        let text = "\u{feff}äb\r\nc";
+        let text = "\u{feff}äb\r\nc\rd";
         let index = LineIndex::new(text);
         let at = |needle: &str| index.position(text, text.find(needle).unwrap());
         assert_eq!(at("ä"), Position { line: 1, column: 1 });
         assert_eq!(at("b"), Position { line: 1, column: 2 });
         assert_eq!(at("c"), Position { line: 2, column: 1 });
-        assert_eq!(index.position(text, 999), Position { line: 2, column: 2 });
+        assert_eq!(at("d"), Position { line: 3, column: 1 });
+        assert_eq!(index.position(text, 999), Position { line: 3, column: 2 });
     }
 }

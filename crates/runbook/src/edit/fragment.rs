@@ -3,8 +3,9 @@
 use crate::heading::{read_atx, read_step};
 use crate::model::Document;
 use crate::number::StepNumber;
+use crate::position::{line_end, next_line};
 
-use super::splice::{Splice, apply, without_final_newlines};
+use super::splice::{Splice, apply, line_ending, without_final_newlines};
 
 /// A step's text taken apart: the first line that is not blank, and what follows it.
 pub(super) struct Given {
@@ -14,14 +15,12 @@ pub(super) struct Given {
     pub(super) label: String,
     /// Whether the first line is a heading with a number already.
     heading: bool,
-    first_line: String,
     pub(super) body: String,
 }
 
 pub(super) fn read_given(text: &str) -> Given {
-    let text = without_final_newlines(text.trim_start_matches(['\n', '\r']));
-    let (first, body) = text.split_once('\n').unwrap_or((text, ""));
-    let first = first.trim_end_matches('\r');
+    let text = trimmed(text);
+    let (first, body) = (&text[..line_end(text, 0)], &text[next_line(text, 0)..]);
     let atx = read_atx(first);
     let words = atx.as_ref().map_or(first.trim(), |h| &first[h.text.clone()]);
     let step = read_step(words);
@@ -29,9 +28,12 @@ pub(super) fn read_given(text: &str) -> Given {
         label: step.as_ref().map_or(words, |s| &words[s.label_range.clone()]).to_owned(),
         heading: atx.is_some() && step.is_some(),
         number: step.map(|s| s.number),
-        first_line: first.to_owned(),
         body: body.to_owned(),
     }
+}
+
+fn trimmed(text: &str) -> &str {
+    without_final_newlines(text.trim_start_matches(['\n', '\r']))
 }
 
 /// The canonical heading of a step, with a number that only its depth is right of.
@@ -45,9 +47,13 @@ pub(super) fn placeholder_heading(depth: usize, label: &str) -> String {
 pub(super) fn at_depth(text: &str, depth: usize) -> String {
     const SECTION: &str = "## Execution Steps\n\n";
     let given = read_given(text);
-    let first = if given.heading { given.first_line } else { placeholder_heading(depth, &given.label) };
+    let text = if given.heading {
+        trimmed(text).to_owned()
+    } else {
+        format!("{}{}{}", placeholder_heading(depth, &given.label), line_ending(text), given.body)
+    };
     let own = given.number.filter(|_| given.heading).map_or(depth, |n| n.depth());
-    let document = Document::parse(format!("{SECTION}{first}\n{}", given.body));
+    let document = Document::parse(format!("{SECTION}{text}"));
     if own == depth {
         return document.into_text().split_off(SECTION.len());
     }

@@ -39,7 +39,10 @@ pub(super) fn apply(document: &Document, edit: &Edit) -> Result<Change, EditErro
     let mut expected_title = None;
     let document = match edit {
         Edit::ReplaceStep { number, text, with_substeps } => replace(document, number, text, *with_substeps)?,
-        Edit::InsertStep { place, text } => rearrange(document, None, Some((place, text)))?,
+        Edit::InsertStep { place, text } => {
+            let text = with_line_endings(text, line_ending(&document.text));
+            rearrange(document, None, Some((place, &text)))?
+        }
         Edit::DeleteStep { number } => rearrange(document, Some(find(document, number)?), None)?,
         Edit::MoveStep { number, place } => {
             let step = find(document, number)?;
@@ -91,8 +94,10 @@ fn replace(document: &Document, number: &StepNumber, text: &str, with_substeps: 
     let kept = &document.text[old.clone()];
     let core = old.start..old.start + without_final_newlines(kept).len();
     let mut body = with_line_endings(without_final_newlines(&given.body), ending);
-    if body != document.text[core.clone()] && !body.is_empty() {
-        if !document.text[..core.start].ends_with('\n') {
+    if body == with_line_endings(&document.text[core.clone()], ending) {
+        document.text[core.clone()].clone_into(&mut body);
+    } else if !body.is_empty() {
+        if !document.text[..core.start].ends_with(['\n', '\r']) {
             body.insert_str(0, ending);
         }
         let after = &document.text[core.end..];
@@ -162,7 +167,7 @@ fn insertion(document: &Document, place: &Place, text: &str) -> Result<Splice, E
     let ending = line_ending(&document.text);
     let (before, after) = document.text.split_at(at);
     let mut new = String::new();
-    if !before.is_empty() && !before.ends_with('\n') {
+    if !before.is_empty() && !before.ends_with(['\n', '\r']) {
         new.push_str(ending);
     }
     // Right after the byte order mark or the front matter nothing runs together.
@@ -174,7 +179,7 @@ fn insertion(document: &Document, place: &Place, text: &str) -> Result<Splice, E
         new.push_str("## Execution Steps");
         new.push_str(&ending.repeat(2));
     }
-    new.push_str(&with_line_endings(without_final_newlines(&at_depth(text, depth)), ending));
+    new.push_str(without_final_newlines(&at_depth(text, depth)));
     new.push_str(ending);
     if !after.is_empty() && !after.starts_with(['\n', '\r']) {
         new.push_str(ending);

@@ -34,7 +34,7 @@ pub(super) fn line_ending(text: &str) -> &'static str {
 
 /// The text with every line ended as `ending` says.
 pub(super) fn with_line_endings(text: &str, ending: &str) -> String {
-    let unix = text.replace("\r\n", "\n");
+    let unix = text.replace("\r\n", "\n").replace('\r', "\n");
     if ending == "\n" { unix } else { unix.replace('\n', ending) }
 }
 
@@ -45,6 +45,6 @@ pub(crate) fn without_final_newlines(text: &str) -> &str {
 
 /// Whether a text ends with an empty line (or is empty).
 pub(super) fn ends_blank(text: &str) -> bool {
-    let last = text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t));
-    text.is_empty() || last.is_some_and(|t| t.is_empty() || t.ends_with('\n'))
+    let line = text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r']));
+    text.is_empty() || line.is_some_and(|t| t.is_empty() || t.ends_with(['\n', '\r']))
 }

@@ -55,8 +55,9 @@ fn bodies_keep_their_bytes() {
         Document::parse("```file text a.txt\r\nx\r\n\r\ny\r\n```\r\n```runnable sh\r\nx\r\n\r\ny\r\n```\r\n");
     assert_eq!(document.blocks()[0].body, "x\r\n\r\ny\r\n");
     assert_eq!(document.blocks()[1].body, "x\n\ny\n");
-    // A lone carriage return at the very end, which the Markdown parser drops.
-    assert_eq!(bodies("```runnable sh\na\rb"), ["a\rb"]);
+    // A lone carriage return ends a line in CommonMark; a file keeps it.
+    assert_eq!(bodies("```runnable sh\ra\rb"), ["a\nb"]);
+    assert_eq!(Document::parse("```file text a.txt\na\rb").blocks()[0].body, "a\rb");
 }
 
 #[test]

@@ -161,6 +161,16 @@ fn byte_order_mark_and_crlf() {
 }
 
 #[test]
+fn a_lone_carriage_return_ends_a_line() {
+    let text = "---\rtitle: x\r---\r### Step 1: A\rtext\r#### 1.1: B\r\n";
+    let document = Document::parse(text);
+    assert_eq!(document.title(), Some("x"));
+    assert_eq!(numbers(&document), ["1", "1.1"]);
+    assert_eq!(&text[document.steps()[0].body.clone()], "text\r");
+    assert_eq!(document.steps()[1].position.line, 6);
+}
+
+#[test]
 fn front_matter_is_read_as_written() {
     let text = "\
 ---
