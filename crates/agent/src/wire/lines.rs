@@ -1,0 +1,120 @@
+use bytes::{Bytes, BytesMut};
+
+/// Lines over this are dropped: nothing that the agent has to say is so long (5 MB ones were seen).
+const MAX_LINE: usize = 64 << 20;
+
+/// Cuts standard output into lines, keeping their places in the output of both streams together.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    held: BytesMut,
+    /// Where the first byte of `held` is.
+    start: u64,
+    /// The end of the last chunk, of either stream.
+    seen: u64,
+    dropping: bool,
+}
+
+/// One line without its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// A line; `end` is the offset after it, `raw` has its line end too.
+    Line { raw: Bytes, end: u64 },
+    /// A line that was too long; all of it is lost.
+    Dropped { end: u64 },
+}
+
+impl Split {
+    pub(crate) fn end(&self) -> u64 {
+        match self {
+            Self::Line { end, .. } | Self::Dropped { end } => *end,
+        }
+    }
+}
+
+impl Lines {
+    /// Takes in a chunk of standard output that ends at `end`.
+    pub(crate) fn stdout(&mut self, bytes: &[u8], end: u64) -> Vec<Split> {
+        let base = end - bytes.len() as u64;
+        let mut lines = Vec::new();
+        let mut from = 0;
+        for at in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1) {
+            let line_end = base + at as u64;
+            if self.dropping {
+                self.dropping = false;
+                lines.push(Split::Dropped { end: line_end });
+            } else {
+                self.hold(&bytes[from..at], base + from as u64);
+                lines.push(Split::Line { raw: self.held.split().freeze(), end: line_end });
+            }
+            from = at;
+        }
+        if from < bytes.len() && !self.dropping {
+            self.hold(&bytes[from..], base + from as u64);
+            if self.held.len() > MAX_LINE {
+                self.held = BytesMut::new();
+                self.dropping = true;
+            }
+        }
+        self.seen = end;
+        lines
+    }
+
+    /// Notes that the other stream went on to `end`.
+    pub(crate) fn stderr(&mut self, end: u64) {
+        self.seen = end;
+    }
+
+    /// The offset up to which everything is in lines that were handed out: reading again from here loses nothing.
+    pub(crate) fn consumed(&self) -> u64 {
+        if self.held.is_empty() { self.seen } else { self.start }
+    }
+
+    /// The last line, when it has no line end.
+    pub(crate) fn finish(&mut self) -> Option<Split> {
+        let raw = self.held.split().freeze();
+        (!raw.is_empty()).then_some(Split::Line { raw, end: self.seen })
+    }
+
+    fn hold(&mut self, bytes: &[u8], start: u64) {
+        if self.held.is_empty() {
+            self.start = start;
+        }
+        self.held.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_consumed_never_covers_a_line_that_is_still_open() {
+        let mut lines = Lines::default();
+        assert!(lines.stdout(b"{\"a\"", 4).is_empty());
+        assert_eq!(lines.consumed(), 0);
+        lines.stderr(10);
+        assert_eq!(lines.consumed(), 0, "standard error in between does not move the open line");
+        let split = lines.stdout(b":1}\r\n{", 16);
+        assert_eq!(split, [Split::Line { raw: Bytes::from_static(b"{\"a\":1}\r\n"), end: 15 }]);
+        assert_eq!(lines.consumed(), 15);
+        assert_eq!(lines.finish(), Some(Split::Line { raw: Bytes::from_static(b"{"), end: 16 }));
+        assert_eq!(lines.consumed(), 16);
+    }
+
+    #[test]
+    fn an_endless_line_is_dropped_and_the_next_is_read() {
+        let mut lines = Lines::default();
+        let megabyte = vec![b'x'; 1 << 20];
+        let mut end = 0;
+        for _ in 0..=64 {
+            end += megabyte.len() as u64;
+            assert!(lines.stdout(&megabyte, end).is_empty());
+        }
+        assert!(lines.held.is_empty());
+        let split = lines.stdout(b"yy\nok\n", end + 6);
+        assert_eq!(
+            split,
+            [Split::Dropped { end: end + 3 }, Split::Line { raw: Bytes::from_static(b"ok\n"), end: end + 6 }]
+        );
+    }
+}
