@@ -8,7 +8,7 @@ mod bounds;
 mod contract;
 mod door;
 mod error;
-
+mod memory;
 mod pull_request;
 mod sql;
 mod wake;
@@ -17,6 +17,6 @@ pub use contract::{
     Claim, ClaimLimits, Committed, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine, Store, Write,
 };
 pub use error::StoreError;
-
+pub use memory::MemoryStore;
 pub use pull_request::{Check, Comment, PullRequest, PullRequestState, PullRequests, Thread};
 pub use sql::{SqlStore, StoreOptions};

@@ -1,0 +1,67 @@
+//! The three stores, each under the same tests.
+
+use crate::postgres;
+use std::sync::Arc;
+use store::{MemoryStore, SqlStore, Store, StoreOptions};
+use tempfile::TempDir;
+
+/// One database and how to open it.
+pub struct Engine {
+    first: Arc<dyn Store>,
+    /// Where other servers find the same database, when there can be others.
+    shared: Option<String>,
+    pub location: Option<String>,
+    _dir: Option<TempDir>,
+}
+
+impl Engine {
+    pub async fn memory() -> Self {
+        Self { first: Arc::new(MemoryStore::new()), shared: None, location: None, _dir: None }
+    }
+
+    pub async fn sqlite() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let location = dir.path().join("store.db").to_str().expect("text").to_owned();
+        let first = Arc::new(open(&location).await);
+        Self { first, shared: None, location: Some(location), _dir: Some(dir) }
+    }
+
+    pub async fn postgres() -> Self {
+        let location = postgres::database().await;
+        let first = Arc::new(open(&location).await);
+        Self { first, shared: Some(location.clone()), location: Some(location), _dir: None }
+    }
+
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.first)
+    }
+
+    /// The store as another server sees it; the same one when there can only be one server.
+    pub async fn another(&self) -> Arc<dyn Store> {
+        match &self.shared {
+            Some(location) => Arc::new(open(location).await),
+            None => self.store(),
+        }
+    }
+}
+
+pub async fn open(location: &str) -> SqlStore {
+    SqlStore::open(location, StoreOptions { connections: 4 }).await.expect("opens")
+}
+
+/// Runs each test on each store.
+macro_rules! on_each {
+    ($($test:ident),* $(,)?) => {
+        mod on_memory {
+            $(#[tokio::test] async fn $test() { super::$test(crate::engines::Engine::memory().await).await; })*
+        }
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(crate::engines::Engine::sqlite().await).await; })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() { super::$test(crate::engines::Engine::postgres().await).await; })*
+        }
+    };
+}
+
+pub(crate) use on_each;
