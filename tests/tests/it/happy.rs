@@ -1,0 +1,99 @@
+//! From a request to two stacked pull requests, as `cargo xtask demo` shows it.
+
+use crate::scripts::{plan, script, writes};
+use product_tests::{Log, World};
+
+pub const RUNBOOK: &str = "\
+# Runbook: Two files
+
+Both are wanted.
+
+## Execution Steps
+
+### Step 1: Write one
+- `one.txt`
+
+```runnable bash check name=one timeout=30s
+grep --line-number 1 one.txt
+```
+
+### Step 2: Write two
+- `two.txt`
+
+```runnable bash check name=two timeout=30s
+cat one.txt two.txt
+```
+";
+
+pub fn two_files() -> String {
+    script(&[plan(RUNBOOK), writes("1", "Write one", "one.txt", "1\n"), writes("2", "Write two", "two.txt", "2\n")])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_becomes_two_stacked_pull_requests_with_evidence() {
+    let world = World::new(&two_files(), &[("README.md", "# Files\n")]).await;
+    let before = world.repository.git(["rev-parse", "main"]);
+
+    let run = world.run("Write two files", &["--yes", "--json"]).ends().await.expect_code(0);
+    let log = world.log("1").await;
+    log.assert_whole();
+    let printed = Log::parse(&run.stdout);
+    assert_eq!(printed.outline(), log.outline(), "what was shown live is the log");
+
+    assert_eq!((log.step("1"), log.step("2")), ("completed(changed)".into(), "completed(changed)".into()));
+    let checks: Vec<_> =
+        log.of("check_result").map(|check| (check.text("name"), check.field("exit_code").as_i64())).collect();
+    assert_eq!(checks, [("one", Some(0)), ("two", Some(0))], "{}", log.outline());
+
+    let branches = world.repository.pushed();
+    let [first, second] = branches.as_slice() else { panic!("two branches: {branches:?}") };
+    assert_eq!(world.repository.git(["rev-parse", &format!("{first}~1")]), before, "the stack stands on main");
+    assert_eq!(
+        world.repository.git(["rev-parse", &format!("{second}~1")]),
+        world.repository.git(["rev-parse", first]),
+        "the second stands on the first"
+    );
+    assert_eq!(world.repository.show(first, "one.txt"), "1\n");
+    assert_eq!(world.repository.show(second, "two.txt"), "2\n");
+
+    let message = world.repository.git(["log", "-1", "--format=%an <%ae>%n%B", second]);
+    assert!(message.starts_with("Ada <ada@example.com>"), "{message}");
+    for trailer in ["Runyard-Session: ", "Runyard-Step: ", "Runyard-Run: "] {
+        assert!(message.contains(trailer), "{message}");
+    }
+
+    let shown = world.runyard(["pr", "show", "2"]).await.expect_code(0).stdout;
+    for part in ["two", "cat one.txt two.txt", "exit code 0"] {
+        assert!(shown.contains(part), "no {part:?} in\n{shown}");
+    }
+    let diff = world.runyard(["pr", "diff", "2"]).await.expect_code(0).stdout;
+    assert!(diff.contains("+2") && !diff.contains("one.txt"), "only its own step:\n{diff}");
+
+    assert_eq!(world.repository.git(["rev-parse", "main"]), before, "the person's branch is not touched");
+    assert_eq!(world.repository.git(["status", "--porcelain"]), "", "nor the working tree");
+    world.assert_foreseen();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_shot_goes_through_without_a_person_and_ends_ready() {
+    let world = World::new(&two_files(), &[("README.md", "# Files\n")]).await;
+    world.run("Write two files", &["--one-shot"]).ends().await.expect_code(0);
+    let list = world.json(["pr", "list", "--json"]).await;
+    let text = list.to_string();
+    assert!(!text.contains("[WIP]") && !text.contains("\"draft\":true"), "{text}");
+    assert!(world.model.requests().iter().all(|request| !request.body.to_string().contains("\"AskUserQuestion\"")));
+    world.assert_foreseen();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_secret_is_written_anywhere() {
+    let world = World::new(&two_files(), &[("README.md", "# Files\n")]).await;
+    let run = world.run("Write two files", &["--yes"]).ends().await.expect_code(0);
+    assert!(!run.said().contains(product_tests::KEY), "shown to the person");
+    let found = std::process::Command::new("grep")
+        .args(["--recursive", "--files-with-matches", "--text", product_tests::KEY])
+        .arg(world.data())
+        .output()
+        .expect("grep");
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the key lies in the data directory");
+}

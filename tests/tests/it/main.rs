@@ -1,0 +1,9 @@
+//! The product, tried from outside: `runyard` is started as a person starts it, the agent is the real Claude Code, and
+//! only the model's words come from a script.
+
+mod bad_input;
+mod happy;
+mod killed;
+mod real_task;
+mod scripts;
+mod stopped;
