@@ -63,9 +63,9 @@ fn start(spec: &LaunchSpec) -> Result<Launched, String> {
         }
         Fork::Parent(pid) => pid,
     };
-    let Pipes { ready, info, notes, config: _ } = pipes;
+    let Pipes { ready, info, notes, config } = pipes;
     // What is left open is the child's alone, so that its death is seen as an end of file.
-    drop((ready.1, info.1, notes.1));
+    drop((ready.1, info.1, notes.1, config));
     let said = await_ready(ready.0);
     let log = || fs::read_to_string(spec.dir.join("ctl/launch.log")).unwrap_or_default();
     if let Err(why) = said {
