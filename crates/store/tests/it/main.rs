@@ -1,6 +1,8 @@
 //! The store's promises, tried on memory, SQLite and PostgreSQL.
 
+mod claims;
 mod engines;
+mod guards;
 mod log;
 mod postgres;
 mod sqlite;
