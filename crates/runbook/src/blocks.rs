@@ -42,11 +42,11 @@ const BUILT_IN: [(&str, &str); 10] = [
     ("golang", "go"),
 ];
 
-const RUNNABLE_ATTRIBUTES: [&str; 13] = [
+const RUNNABLE_ATTRIBUTES: [&str; 14] = [
     "name",
     "timeout",
     "cwd",
-    "env",
+    "env.X",
     "stdin",
     "tty",
     "background",
@@ -56,6 +56,7 @@ const RUNNABLE_ATTRIBUTES: [&str; 13] = [
     "retry",
     "expect",
     "network",
+    "check",
 ];
 const FILE_ATTRIBUTES: [&str; 3] = ["file", "mode", "encoding"];
 
@@ -89,7 +90,8 @@ pub(crate) fn interpret(info: &str) -> Interpreted {
             }
             let written = language.clone().unwrap_or_default();
             let runtime = built_in_runtime(&written).map_or_else(|| written.to_lowercase(), str::to_owned);
-            (BlockKind::Runnable(Runnable { id: String::new(), index: 0, runtime, attributes }), language)
+            let runnable = Runnable { id: String::new(), index: 0, runtime, attributes };
+            (BlockKind::Runnable(Box::new(runnable)), language)
         }
         Info::File { language, words } => (BlockKind::File(reader.file(words)), language),
     };
@@ -127,10 +129,10 @@ impl Reader {
                 continue;
             }
             match (key.as_str(), value) {
-                ("tty", value) => found.tty = self.flag(&key, value),
-                ("background", value) => found.background = self.flag(&key, value),
-                ("isolated", value) => found.isolated = self.flag(&key, value),
-                ("check", value) => found.check = self.flag(&key, value),
+                ("tty", value) => found.tty = self.flag(&key, value.as_deref()),
+                ("background", value) => found.background = self.flag(&key, value.as_deref()),
+                ("isolated", value) => found.isolated = self.flag(&key, value.as_deref()),
+                ("check", value) => found.check = self.flag(&key, value.as_deref()),
                 ("network", value) => found.network = Some(value.unwrap_or_else(|| "on".to_owned())),
                 ("name", Some(name)) => found.name = self.block_name(name),
                 ("timeout", Some(text)) => found.timeout = self.timeout(&text),
@@ -159,7 +161,7 @@ impl Reader {
                         Err(_) => self.bad_value("expect", &text, "an exit code from 0 to 255"),
                     },
                 },
-                (known, None) if RUNNABLE_ATTRIBUTES.contains(&known) && known != "env" => {
+                (known, None) if RUNNABLE_ATTRIBUTES.contains(&known) => {
                     self.report(
                         Code::BadAttribute,
                         known,
@@ -167,7 +169,7 @@ impl Reader {
                         format!("write `{known}=…`"),
                     );
                 }
-                (unknown, _) => self.unknown(unknown, RUNNABLE_ATTRIBUTES.into_iter().chain(["check"])),
+                (unknown, _) => self.unknown(unknown, &RUNNABLE_ATTRIBUTES),
             }
         }
         found
@@ -190,7 +192,7 @@ impl Reader {
                     "text" => found.encoding = Encoding::Text,
                     _ => self.bad_value("encoding", &text, "`text` or `base64`"),
                 },
-                (unknown, _) => self.unknown(unknown, FILE_ATTRIBUTES),
+                (unknown, _) => self.unknown(unknown, &FILE_ATTRIBUTES),
             }
         }
         found.path = path.unwrap_or_default();
@@ -213,12 +215,12 @@ impl Reader {
         } else if valid {
             env.insert(name.to_owned(), value);
         } else {
-            self.bad_value("env", name, "a name of letters, digits and `_`, as in `env.MODE=fast`");
+            self.bad_value("env.X", name, "a name of letters, digits and `_`, as in `env.MODE=fast`");
         }
     }
 
-    fn flag(&mut self, key: &str, value: Option<String>) -> bool {
-        match value.as_deref() {
+    fn flag(&mut self, key: &str, value: Option<&str>) -> bool {
+        match value {
             None | Some("true" | "yes" | "on" | "1") => true,
             Some("false" | "no" | "off" | "0") => false,
             Some(other) => {
@@ -240,11 +242,11 @@ impl Reader {
     }
 
     fn timeout(&mut self, text: &str) -> Option<Duration> {
-        parse_duration(text)
-            .map_err(|bad| {
-                self.report(Code::BadTimeout, text, bad.to_string(), "write it like `timeout=90s`".to_owned())
-            })
-            .ok()
+        let read = parse_duration(text);
+        if let Err(bad) = &read {
+            self.report(Code::BadTimeout, text, bad.to_string(), "write it like `timeout=90s`".to_owned());
+        }
+        read.ok()
     }
 
     fn bad_path(&mut self, path: &str, reason: &str) {
@@ -265,10 +267,9 @@ impl Reader {
         );
     }
 
-    fn unknown<'a>(&mut self, key: &str, known: impl IntoIterator<Item = &'a str> + Clone) {
-        let all = || known.clone().into_iter().collect::<Vec<_>>().join(", ");
-        let help = suggest(key, known.clone())
-            .map_or_else(|| format!("known ones are {}", all()), |k| format!("did you mean `{k}`?"));
+    fn unknown(&mut self, key: &str, known: &[&str]) {
+        let help = suggest(key, known.iter().copied())
+            .map_or_else(|| format!("known ones are {}", known.join(", ")), |k| format!("did you mean `{k}`?"));
         self.report(Code::UnknownAttribute, key, format!("unknown attribute `{key}`"), help);
     }
 }

@@ -21,7 +21,8 @@ pub fn format_duration(span: Duration) -> String {
         let n = rest / u128::from(millis);
         rest %= u128::from(millis);
         if n > 0 {
-            out.push_str(&format!("{n}{unit}"));
+            out.push_str(&n.to_string());
+            out.push_str(unit);
         }
     }
     if out.is_empty() { "0s".to_owned() } else { out }

@@ -246,7 +246,7 @@ impl Reader<'_> {
                     };
                 }
                 "extension" => {
-                    runtime.extension = self.scalar(value, "extension").map(|e| e.trim_start_matches('.').to_owned())
+                    runtime.extension = self.scalar(value, "extension").map(|e| e.trim_start_matches('.').to_owned());
                 }
                 "image" => runtime.image = self.scalar(value, "image"),
                 "kernel" => runtime.kernel = self.scalar(value, "kernel"),

@@ -38,7 +38,9 @@ pub fn parse_any(text: &str) {
         }
     }
     let found = check(&document);
-    found.iter().for_each(|d| slice(&d.span));
+    for diagnostic in &found {
+        slice(&diagnostic.span);
+    }
     render_text("any.md", &found);
     render_json("any.md", &found);
 

@@ -11,10 +11,13 @@ use crate::number::StepNumber;
 #[serde(rename_all = "kebab-case")]
 pub enum Tag {
     /// `[NO-CODE-CHANGE]`: finishes without a change.
+    #[serde(alias = "NO-CODE-CHANGE")]
     NoCodeChange,
     /// `[CONDITIONAL]`: the agent decides by the bold condition line.
+    #[serde(alias = "CONDITIONAL")]
     Conditional,
     /// `[MANUAL]`: a person marks it done.
+    #[serde(alias = "MANUAL")]
     Manual,
 }
 

@@ -36,7 +36,7 @@ pub use model::{
 };
 pub use number::{BadStepNumber, MAX_DEPTH, StepNumber};
 pub use parse::without_nul;
-pub use plan::{Plan, PlanCheck, PlanStep, PlanSubstep, write_plan};
+pub use plan::{Plan, PlanCheck, PlanStep, PlanSubstep, plan_schema, write_plan};
 pub use position::Position;
 pub use query::LeafContext;
 pub use variables::{MissingVariables, fill, is_forbidden, is_variable_name};

@@ -171,7 +171,7 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockKind {
     /// Code to run.
-    Runnable(Runnable),
+    Runnable(Box<Runnable>),
     /// A file to put into the sandbox.
     File(FileBlock),
     /// A fence that is only text.

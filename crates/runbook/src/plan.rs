@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::check::check_plan;
 use crate::diagnostic::{Code, Diagnostic, has_errors};
@@ -93,6 +94,61 @@ pub struct PlanCheck {
     pub timeout: Option<String>,
 }
 
+/// The JSON Schema (draft 2020-12) of [`Plan`], for a tool that an agent calls with one.
+pub fn plan_schema() -> serde_json::Value {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let list = |items: serde_json::Value, about: &str| json!({"type": "array", "items": items, "description": about});
+    let bullets = |about: &str| list(json!({"type": "string"}), about);
+    let object = |required: &[&str], properties: serde_json::Value| json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties});
+    let tags = json!({
+        "type": "array",
+        "items": {"enum": Tag::ALL},
+        "description": "no-code-change: finishes without a change; conditional: the agent decides by `condition`; \
+                        manual: a person marks it done",
+    });
+    let check = object(
+        &["script"],
+        json!({
+            "name": text("Unique within the plan"),
+            "script": text("A bash script; exit code 0 means success"),
+            "timeout": text("Time limit, as in 90s or 5m"),
+        }),
+    );
+    let substep = object(
+        &["title"],
+        json!({
+            "title": text("What it does, in one line; unique within its step"),
+            "tags": tags,
+            "condition": text("When to execute a conditional substep, one line"),
+            "description": text("What is to be done: Markdown prose without headings"),
+            "bullets": bullets("Details"),
+            "checks": list(check.clone(), "Run when the substep is done; they decide whether it succeeded"),
+        }),
+    );
+    let step = object(
+        &["title"],
+        json!({
+            "title": text("What it does, in one line; unique within the plan"),
+            "tags": tags,
+            "condition": text("When to execute a conditional step, one line"),
+            "context": text("Context for its substeps: Markdown prose without headings"),
+            "bullets": bullets("Details"),
+            "checks": list(check, "Run after the last substep"),
+            "substeps": list(substep, "What is executed, in order; none where the step itself is executed"),
+        }),
+    );
+    object(
+        &["title", "steps"],
+        json!({
+            "title": text("What the change is, in one line"),
+            "intro": text("What it achieves: Markdown prose without headings"),
+            "summary": bullets("Summary of changes"),
+            "steps": list(step, "One reviewable change each, in order"),
+            "manual_testing": bullets("What a person should try by hand"),
+        }),
+    )
+}
+
 /// Writes a plan as a canonical runbook that checks without error and has exactly the plan's steps and checks.
 ///
 /// Fails with everything that is wrong; places are those of the text that would have been written.
@@ -134,8 +190,8 @@ fn to_markdown(plan: &Plan) -> String {
 }
 
 fn label(tags: &[Tag], title: &str) -> String {
-    let tags: String = tags.iter().map(|t| format!("[{}] ", t.word())).collect();
-    tags + title
+    let tags = tags.iter().map(|t| format!("[{}]", t.word()));
+    tags.chain([title.to_owned()]).collect::<Vec<_>>().join(" ")
 }
 
 /// Paragraphs of the text, each followed by nothing; a blank line goes before all but the first.
@@ -186,13 +242,12 @@ impl Writer {
 
     fn checks(&mut self, checks: &[PlanCheck]) {
         for check in checks {
-            let script = check.script.replace("\r\n", "\n");
+            let script = script_lines(&check.script);
             let fence = "`".repeat(longest_run(&script, '`').max(2) + 1);
             let name = check.name.as_deref().map(|n| format!(" name={}", quoted(n))).unwrap_or_default();
             let limit =
                 check.timeout.as_deref().map(|t| format!(" timeout={}", quoted(&canonical(t)))).unwrap_or_default();
             self.gap();
-            let script = script.trim_matches('\n');
             let _ = writeln!(self.0, "{fence}runnable bash check{name}{limit}\n{script}\n{fence}");
         }
     }
@@ -217,6 +272,11 @@ fn quoted(value: &str) -> String {
     } else {
         format!("\"{value}\"")
     }
+}
+
+/// A script as it stands between fences.
+fn script_lines(script: &str) -> String {
+    script.replace("\r\n", "\n").trim_matches('\n').to_owned()
 }
 
 fn longest_run(text: &str, of: char) -> usize {
@@ -251,18 +311,10 @@ fn structure(plan: &Plan, document: &Document, found: &mut Vec<Diagnostic>) {
             report(step.heading.clone(), format!("step {number} would be read as \"{}: {}\"", step.number, step.title));
             return;
         }
-        let written: Vec<(Option<&str>, &str)> = document
-            .blocks_in(&step.body)
-            .iter()
-            .filter(|b| b.is_check())
-            .filter_map(|b| Some((b.runnable()?.attributes.name.as_deref(), b.body.as_str())))
-            .collect();
-        let scripts: Vec<String> =
-            checks.iter().map(|c| c.script.replace("\r\n", "\n").trim_matches('\n').to_owned() + "\n").collect();
-        let names = checks.iter().map(|c| c.name.as_deref().map(one_line));
-        let meant: Vec<(Option<String>, &str)> = names.zip(scripts.iter().map(String::as_str)).collect();
-        let equal = |(w, m): (&(Option<&str>, &str), &(Option<String>, &str))| w.0 == m.0.as_deref() && w.1 == m.1;
-        if written.len() != meant.len() || !written.iter().zip(&meant).all(equal) {
+        let written = document.blocks_in(&step.body).iter().filter(|b| b.is_check());
+        let written = written.filter_map(|b| Some((b.runnable()?.attributes.name.clone(), b.body.clone())));
+        let meant = checks.iter().map(|c| (c.name.as_deref().map(one_line), script_lines(&c.script) + "\n"));
+        if !written.eq(meant) {
             report(step.heading.clone(), format!("the checks of step {number} would be read as others"));
         }
     }

@@ -33,7 +33,7 @@ pub fn check_with(document: &Document, options: &CheckOptions) -> Vec<Diagnostic
     checker.steps();
     checker.blocks();
     let mut found = checker.found;
-    found.sort_by(|a, b| (a.span.start, a.code).cmp(&(b.span.start, b.code)));
+    found.sort_by_key(|d| (d.span.start, d.code));
     found
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use runbook::{Document, Tag, check_plan};
 use serde_json::Value;
@@ -10,6 +11,11 @@ use serde_json::Value;
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
+
+/// How many tests of this file need the corpus.
+const CORPUS_TESTS: usize = 3;
+
+static TOLD: Once = Once::new();
 
 fn corpus() -> Option<PathBuf> {
     let named = std::env::var_os("RUNYARD_CORPUS").map(PathBuf::from);
@@ -19,7 +25,7 @@ fn corpus() -> Option<PathBuf> {
         return Some(path);
     }
     assert!(std::env::var("RUNYARD_REQUIRE_CORPUS").as_deref() != Ok("1"), "no corpus at {}", path.display());
-    eprintln!("SKIPPED 1 corpus tests: no corpus at {}", path.display());
+    TOLD.call_once(|| eprintln!("SKIPPED {CORPUS_TESTS} corpus tests: no corpus at {}", path.display()));
     None
 }
 

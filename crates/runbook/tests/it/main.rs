@@ -1,5 +1,13 @@
 //! The document, tested from outside.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "helpers of tests, which may panic and print"
+)]
+
 mod acceptance;
 mod blocks;
 mod corpus;

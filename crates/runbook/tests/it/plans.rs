@@ -45,6 +45,46 @@ fn unknown_fields_are_refused() {
 }
 
 #[test]
+fn the_schema_names_exactly_the_fields_of_a_plan() {
+    let text = || "x".to_owned();
+    let check = PlanCheck { name: Some(text()), script: text(), timeout: Some(text()) };
+    let (tags, condition, bullets, checks) = (vec![Tag::Manual], Some(text()), vec![text()], vec![check]);
+    let (title, description, context) = (text(), text(), text());
+    let substep = PlanSubstep {
+        title,
+        tags: tags.clone(),
+        condition: condition.clone(),
+        description,
+        bullets: bullets.clone(),
+        checks: checks.clone(),
+    };
+    let step = PlanStep { title: text(), tags, condition, context, bullets, checks, substeps: vec![substep] };
+    let plan =
+        Plan { title: text(), intro: text(), summary: vec![text()], steps: vec![step], manual_testing: vec![text()] };
+    let (plan, schema) = (serde_json::to_value(plan).unwrap(), runbook::plan_schema());
+    let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for (at, of) in [
+        ("", ""),
+        ("/steps/0", "/properties/steps/items"),
+        ("/steps/0/substeps/0", "/properties/steps/items/properties/substeps/items"),
+        ("/steps/0/checks/0", "/properties/steps/items/properties/checks/items"),
+    ] {
+        let schema = schema.pointer(of).unwrap();
+        assert_eq!(keys(plan.pointer(at).unwrap()), keys(&schema["properties"]), "{at}");
+        for field in schema["required"].as_array().unwrap() {
+            let mut value = plan.clone();
+            value.pointer_mut(at).unwrap().as_object_mut().unwrap().remove(field.as_str().unwrap());
+            assert!(serde_json::from_value::<Plan>(value).is_err(), "{field} of {at} is required");
+        }
+    }
+    assert_eq!(
+        schema.pointer("/properties/steps/items/properties/tags/items/enum"),
+        Some(&serde_json::json!(["no-code-change", "conditional", "manual"]))
+    );
+    assert_eq!(serde_json::from_str::<Tag>("\"NO-CODE-CHANGE\"").unwrap(), Tag::NoCodeChange);
+}
+
+#[test]
 fn plans_that_would_be_read_as_something_else_are_refused() {
     assert!(write_plan(&minimal()).is_ok());
     assert!(codes(&Plan { steps: Vec::new(), ..minimal() }).contains(&"no-steps"));

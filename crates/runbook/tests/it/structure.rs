@@ -191,7 +191,7 @@ runtimes:
     assert_eq!(check(&document), []);
     let front = document.front_matter();
     assert_eq!(document.title(), Some("Upgrade"));
-    assert_eq!(front.timeout, Some(std::time::Duration::from_secs(1800)));
+    assert_eq!(front.timeout, Some(std::time::Duration::from_mins(30)));
     let default = |name: &str| front.variables[name].default.clone();
     assert_eq!(default("PACKAGE").as_deref(), Some("reqwest"));
     assert_eq!(default("VERSION").as_deref(), Some("1.10"));
