@@ -64,9 +64,9 @@ mod tests {
     fn names_say_what_they_are_for() {
         let step = ChangeKey::Step(domain::StepId(Uuid::from_u128(1)));
         let named = |seed| change_branch(&seed).to_string();
-        insta::assert_snapshot!(named(seed(&step, Some("1"), "Add the `users` table")), @"runyard/r-42-1-add-the-users-table-e9d4c3d0");
-        insta::assert_snapshot!(named(seed(&ChangeKey::Session, None, "Überraschung: --output=/etc/x\n..")), @"");
-        insta::assert_snapshot!(named(seed(&ChangeKey::Manual(2), Some("1.2"), "")), @"");
+        insta::assert_snapshot!(named(seed(&step, Some("1"), "Add the `users` table")), @"runyard/r-42-1-add-the-users-table-ba155f92");
+        insta::assert_snapshot!(named(seed(&ChangeKey::Session, None, "Überraschung: --output=/etc/x\n..")), @"runyard/r-42-berraschung-output-etc-x-0ea6fd2f");
+        insta::assert_snapshot!(named(seed(&ChangeKey::Manual(2), Some("1.2"), "")), @"runyard/r-42-1-2-1716f8b9");
     }
 
     proptest! {

@@ -32,6 +32,10 @@ impl Message {
     /// A message with this subject. Backticks are dropped from it: it is shown where Markdown is not.
     pub fn new(subject: &str) -> Self {
         let mut subject = one_line(subject).replace('`', "");
+        // Git takes a line that begins so for the end of the message.
+        if subject.starts_with("---") {
+            subject = subject.trim_start_matches(['-', ' ']).to_owned();
+        }
         if subject.is_empty() {
             "Change files".clone_into(&mut subject);
         }

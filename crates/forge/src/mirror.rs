@@ -92,7 +92,7 @@ impl Mirror {
         let mut other_side = std::ffi::OsString::from("--upload-pack=");
         other_side.push(self.git().other_side("upload-pack"));
         let call = self.call("fetch").local_transport().time(FETCH_TIME).config("fetch.writeCommitGraph=false");
-        let options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--atomic"];
+        let options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"];
         let call = call.args(options).arg("--no-recurse-submodules").arg(other_side).arg("--end-of-options");
         let refs = [format!("+refs/heads/*:{BRANCHES}*"), "+refs/tags/*:refs/tags/*".to_owned()];
         match call.arg(from.path()).args(refs.iter().map(String::as_str)).run().await {

@@ -45,6 +45,8 @@ pub struct ImportLimits {
     pub total_bytes: u64,
     /// Changed files.
     pub files: usize,
+    /// Files of the whole tree.
+    pub tree_files: usize,
     /// Address space of each process that reads the bundle.
     pub memory_bytes: u64,
     /// Time of each of the few steps.
@@ -59,6 +61,7 @@ impl Default for ImportLimits {
             file_bytes: 50 << 20,
             total_bytes: 1 << 30,
             files: 20_000,
+            tree_files: 1_000_000,
             memory_bytes: 2 << 30,
             time: Duration::from_secs(60),
         }
@@ -155,6 +158,7 @@ impl Mirror {
         quarantine.unpack(bundle, header.pack_at).await?;
         let tree = quarantine.check_commit(&header.head).await?;
         quarantine.check_objects(&header.head).await?;
+        quarantine.check_extent(&tree).await?;
         let changes = quarantine.changes(&tree).await?;
         let links = quarantine.check_changes(&changes).await?;
         if !changes.is_empty() {
@@ -256,6 +260,19 @@ impl<'a> Quarantine<'a> {
             return Err(too_large("bytes of all new objects", total, self.limits.total_bytes));
         }
         Ok(())
+    }
+
+    /// A few trees that name each other unfold to any number of files; this lists them without keeping them.
+    async fn check_extent(&self, tree: &CommitId) -> Result<(), Error> {
+        let limit = self.limits.tree_files;
+        let call = self.call("ls-tree").args(["-r", "--format=.", tree.as_str()]).at_most(limit.saturating_mul(2));
+        match call.run().await {
+            Err(Error::TooMuchOutput { .. }) => {
+                let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+                Err(too_large("files of the whole tree", limit.saturating_add(1), limit))
+            }
+            other => other.map_err(as_refusal).map(drop),
+        }
     }
 
     async fn changes(&self, tree: &CommitId) -> Result<Vec<Change>, Error> {

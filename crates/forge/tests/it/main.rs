@@ -1,0 +1,13 @@
+//! The forge on real repositories, with every git that the machine has.
+
+mod checkout;
+mod diff;
+mod import;
+mod local_forge;
+mod merge;
+mod message;
+mod mirror;
+mod push;
+mod store_in_memory;
+mod support;
+mod tainted;
