@@ -64,6 +64,9 @@ pub trait Rows:
 
     /// Makes what was written last.
     async fn commit(self: Box<Self>) -> Result<()>;
+
+    /// Takes back what was written and lets go of what was locked before it returns; a drop does so some time later.
+    async fn roll_back(self: Box<Self>);
 }
 
 /// Accounts, people, repositories.

@@ -41,7 +41,10 @@ macro_rules! transact {
             let $rows: &mut dyn $crate::backend::Rows = &mut *transaction;
             let result = match $body.await {
                 Ok(value) => transaction.commit().await.map(|()| value),
-                Err(error) => Err(error),
+                Err(error) => {
+                    transaction.roll_back().await;
+                    Err(error)
+                }
             };
             match result {
                 Err(error) if tries < $crate::door::TRIES && $store.lost_a_race(&error) => {}
@@ -216,16 +219,17 @@ impl<B: Backend> Store for B {
     async fn claim(&self, owner: ServerId, limits: ClaimLimits, now: Timestamp) -> Result<Option<Claim>> {
         for _ in 0..TRIES {
             let mut transaction = self.begin().await?;
-            match work::claim(&mut *transaction, owner, limits, now).await {
-                Ok(Attempt::Claimed(claim)) => {
-                    transaction.commit().await?;
-                    self.wake().pass_on_work();
-                    return Ok(Some(*claim));
-                }
+            let attempt = work::claim(&mut *transaction, owner, limits, now).await;
+            if let Ok(Attempt::Claimed(claim)) = attempt {
+                transaction.commit().await?;
+                self.wake().pass_on_work();
+                return Ok(Some(*claim));
+            }
+            transaction.roll_back().await;
+            match attempt {
                 Ok(Attempt::Nothing) => return Ok(None),
-                Ok(Attempt::Again) => {}
-                Err(error) if self.lost_a_race(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) if !self.lost_a_race(&error) => return Err(error),
+                _ => {}
             }
         }
         Ok(None)

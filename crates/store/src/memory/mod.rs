@@ -63,4 +63,8 @@ impl Rows for MemoryRows {
         self.keep();
         Ok(())
     }
+
+    async fn roll_back(self: Box<Self>) {
+        drop(self);
+    }
 }

@@ -82,6 +82,28 @@ impl SqlStore {
             .collect()
     }
 
+    /// What SQLite says of the writer's settings that promises rest on, as `name=value`; none on PostgreSQL.
+    ///
+    /// `synchronous=2` is `FULL`: a commit returns once it is on the disk (<https://sqlite.org/pragma.html>).
+    pub async fn sqlite_settings(&self) -> Result<Option<Vec<String>>, StoreError> {
+        let Database::Sqlite { writer, .. } = &self.database else { return Ok(None) };
+        let pragmas = [
+            ("journal_mode", "SELECT lower(journal_mode) FROM pragma_journal_mode"),
+            ("synchronous", "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous"),
+            ("foreign_keys", "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys"),
+            ("busy_timeout", "SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout"),
+        ];
+        let mut settings = Vec::new();
+        for (name, query) in pragmas {
+            let value: String = sqlx::query_scalar(query)
+                .fetch_one(writer)
+                .await
+                .map_err(|error| failed("read the database's settings", error))?;
+            settings.push(format!("{name}={value}"));
+        }
+        Ok(Some(settings))
+    }
+
     /// Closes all connections; what was committed is safe with or without it.
     pub async fn close(&self) {
         if let Some(listener) = &self.listener {

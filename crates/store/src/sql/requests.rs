@@ -53,7 +53,7 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     SANDBOX("read a sandbox") = sandboxes_where!("id = $1");
     SANDBOXES("read sandboxes") =
-        sandboxes_where!("state <> 'destroyed' AND ($1 IS NULL OR session = $1) ORDER BY created_at, id");
+        sandboxes_where!("state <> 'destroyed' AND (session = $1 OR $1 IS NULL) ORDER BY created_at, id");
     PUT_SANDBOX("write a sandbox") =
         "UPDATE sandboxes SET host = $3, state = $4, base = $5, provider = $6, used_at = $7
          WHERE id = $1 AND state = $2";

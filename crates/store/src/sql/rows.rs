@@ -111,6 +111,18 @@ impl Rows for SqlRows {
         }
         .map_err(|error| failed("commit", error))
     }
+
+    async fn roll_back(self: Box<Self>) {
+        let result = match *self {
+            Self::SqliteWrite(transaction) => transaction.rollback().await,
+            Self::PostgresWrite(transaction) => transaction.rollback().await,
+            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        };
+        if let Err(error) = result {
+            // The connection is broken: the database takes the transaction back by itself.
+            tracing::debug!(%error, "a transaction could not be rolled back");
+        }
+    }
 }
 
 /// The error of a statement that was to `attempt`.

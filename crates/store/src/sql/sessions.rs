@@ -37,8 +37,8 @@ statements! {
     SESSION("read a session") = sessions_where!("id = $1");
     SESSION_NUMBERED("read a session") = sessions_where!("account = $1 AND number = $2");
     SESSIONS("list sessions") = sessions_where!(
-        "account = $1 AND ($2 IS NULL OR archived = $2) AND ($3 IS NULL OR repository = $3)
-            AND ($4 IS NULL OR number < $4)
+        "account = $1 AND (archived = $2 OR $2 IS NULL) AND (repository = $3 OR $3 IS NULL)
+            AND (number < $4 OR $4 IS NULL)
          ORDER BY number DESC LIMIT $5"
     );
     TAKE_EVENT_NUMBERS("number events") =
@@ -54,7 +54,7 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     RUNBOOK("read a runbook") =
         "SELECT session, version, body, steps, author, restores, created_at FROM runbooks
-         WHERE session = $1 AND ($2 IS NULL OR version = $2) ORDER BY version DESC LIMIT 1";
+         WHERE session = $1 AND (version = $2 OR $2 IS NULL) ORDER BY version DESC LIMIT 1";
     RUNBOOKS("read runbooks") =
         "SELECT session, version, body, steps, author, restores, created_at FROM runbooks
          WHERE session = $1 ORDER BY version";

@@ -5,7 +5,14 @@ use crate::{
     world::{account_id, action, id, note, session, session_id, settle},
 };
 use domain::{Action, ActionState, ServerId, Timestamp};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 use store::{Claim, ClaimLimits, Fence, Store, StoreError, Write};
 use tokio::{task::JoinSet, time::timeout};
 
@@ -67,9 +74,10 @@ async fn many_workers_do_everything_once(engine: Engine) {
         with_actions(&*store, 1 + n % 3, n, EACH).await;
     }
     let mut workers = JoinSet::new();
+    let busy: Arc<[AtomicI64; 4]> = Arc::default();
     for worker in 0..8 {
-        let store = engine.another().await;
-        workers.spawn(async move { work_until_done(store, server(worker)).await });
+        let (store, busy) = (engine.another().await, Arc::clone(&busy));
+        workers.spawn(async move { work_until_done(store, server(worker), &busy).await });
     }
     let claims = timeout(Duration::from_secs(100), workers.join_all()).await.expect("all work is done");
     let mut done: BTreeMap<_, Vec<i64>> = BTreeMap::new();
@@ -91,11 +99,16 @@ async fn many_workers_do_everything_once(engine: Engine) {
     assert_eq!(store.leases().await.expect("reads"), []);
 }
 
-/// Works until no session has anything queued.
-async fn work_until_done(store: Arc<dyn Store>, owner: ServerId) -> Vec<Claim> {
+/// Works until no session has anything queued; `busy` counts the sessions of each account that are worked on.
+async fn work_until_done(store: Arc<dyn Store>, owner: ServerId, busy: &[AtomicI64; 4]) -> Vec<Claim> {
     let mut claims = Vec::new();
     loop {
         if let Some(claim) = store.claim(owner, ClaimLimits { per_account: 2 }, NOW).await.expect("claims") {
+            let account = (1..4).find(|n| account_id(*n) == claim.session.account).expect("one of three");
+            let busy = &busy[account as usize];
+            assert!(busy.fetch_add(1, Ordering::SeqCst) < 2, "an account is over its limit");
+            tokio::task::yield_now().await;
+            busy.fetch_sub(1, Ordering::SeqCst);
             complete(&*store, &claim).await;
             claims.push(claim);
             continue;

@@ -1,9 +1,11 @@
 //! The store's promises, tried on memory, SQLite and PostgreSQL.
 
 mod claims;
+mod differential;
 mod engines;
 mod guards;
+mod keeping;
 mod log;
+mod opening;
 mod postgres;
-mod sqlite;
 mod world;

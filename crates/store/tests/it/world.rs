@@ -193,3 +193,36 @@ pub fn exec(n: u32, run: u32, sandbox: u32) -> ExecRow {
 pub fn note(text: impl Into<String>) -> EventPayload {
     EventPayload::Note { level: NoteLevel::Info, text: text.into() }
 }
+
+/// Everything that can be read of a session, one part a line.
+pub async fn everything(store: &dyn Store, n: u32) -> String {
+    let session = session_id(n);
+    let mut all = vec![
+        format!("{:?}", store.session(session).await.expect("reads")),
+        format!("{:?}", store.events(session, 0, 1000).await.expect("reads")),
+        format!("{:?}", store.runbooks(session).await.expect("reads")),
+        format!("{:?}", sorted(store.steps(session).await.expect("reads"), |step| step.id)),
+        format!("{:?}", store.queue(session).await.expect("reads")),
+        format!("{:?}", store.runs(session).await.expect("reads")),
+        format!("{:?}", store.changes(session).await.expect("reads")),
+        format!("{:?}", store.requests(session).await.expect("reads")),
+        format!("{:?}", store.sandboxes(session).await.expect("reads")),
+        format!("{:?}", store.journal(session, "k").await.expect("reads")),
+        format!("{:?}", store.transcript(id(5, 101)).await.expect("reads")),
+        format!("{:?}", store.lease(session).await.expect("reads")),
+    ];
+    for run in store.runs(session).await.expect("reads") {
+        let execs = store.execs(run.id).await.expect("reads");
+        all.push(format!("{execs:?}"));
+        for exec in execs {
+            all.push(format!("{:?}", store.stdin_journal(exec.id).await.expect("reads")));
+            all.push(format!("{:?}", store.output(exec.id, 0).await.expect("reads")));
+        }
+    }
+    all.join("\n")
+}
+
+fn sorted<T, K: Ord>(mut rows: Vec<T>, key: impl FnMut(&T) -> K) -> Vec<T> {
+    rows.sort_by_key(key);
+    rows
+}
