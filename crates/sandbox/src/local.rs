@@ -69,8 +69,7 @@ impl LocalProvider {
 #[async_trait]
 impl Provider for LocalProvider {
     async fn probe(&self) -> Report {
-        let shared = self.shared.clone();
-        probe::probe(&shared.config, &shared.shim, shared.root).await
+        probe::probe(self).await
     }
 
     async fn create(&self, spec: SandboxSpec) -> Result<Arc<dyn Sandbox>, Error> {

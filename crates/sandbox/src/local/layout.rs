@@ -100,6 +100,8 @@ pub(super) fn environment(extra: &[(String, String)]) -> Vec<(String, String)> {
         ("SHELL", "/bin/bash"),
         ("LANG", "C.UTF-8"),
         ("TMPDIR", "/tmp"),
+        // A git that was built for another prefix looks elsewhere (git(1)).
+        ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     merge(own, extra)

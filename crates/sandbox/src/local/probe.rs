@@ -1,12 +1,298 @@
 //! What this machine can do, for `runyard doctor`.
+//!
+//! Settings are only read to explain: whether things hold is found out by starting a sandbox and looking around in it.
 
-use super::LocalConfig;
-use crate::Report;
-use std::path::Path;
+use super::{
+    LocalProvider, Shared,
+    cgroup::{self, Hierarchies},
+    config::{Limit, Requirement},
+};
+use crate::{Check, Error, ExecSpec, Lease, Provider, Report, Sandbox, SandboxSpec, Status, Workspace};
+use domain::{ExecId, SandboxId};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::process::Command;
 
-pub(super) const MEND_BWRAP: &str = "install it: `apt install bubblewrap`, `dnf install bubblewrap`";
-pub(super) const MEND_USERNS: &str = "allow them: `sysctl -w user.max_user_namespaces=15000`";
+pub(super) const MEND_BWRAP: &str = "install it: `apt install bubblewrap` or `dnf install bubblewrap`";
+pub(super) const MEND_USERNS: &str = "allow them: `sysctl -w user.max_user_namespaces=15000`, and where it exists \
+    `sysctl -w kernel.unprivileged_userns_clone=1`";
 
-pub(super) async fn probe(_: &LocalConfig, _: &Path, _: bool) -> Report {
-    Report { checks: Vec::new() }
+/// Ubuntu ≥ 24.04 takes capabilities away within user namespaces from programs without a profile.
+const APPARMOR: &str = "write this to /etc/apparmor.d/runyard-bwrap and run `apparmor_parser -r` on it:
+abi <abi/4.0>,
+include <tunables/global>
+profile runyard-bwrap /usr/bin/bwrap flags=(unconfined) {
+  userns,
+  include if exists <local/runyard-bwrap>
+}
+profile runyard-shim /{var/lib,home/*/.local/share}/runyard/bin/shim-* flags=(unconfined) {
+  userns,
+  include if exists <local/runyard-shim>
+}";
+
+/// The first version with the fix of CVE-2026-87766.
+const FIXED: (u32, u32) = (0, 12);
+/// The first kernel that counts processes per user namespace, which is how the process limit holds without groups.
+const COUNTS_PER_NAMESPACE: (u32, u32) = (5, 14);
+const GIT_NEEDED: (u32, u32) = (2, 39);
+
+/// All checks, in the order to show them.
+pub(super) async fn probe(provider: &LocalProvider) -> Report {
+    let shared = &provider.shared;
+    let mut checks = vec![bubblewrap(&shared.config.bwrap).await, namespaces(), users(shared)];
+    checks.extend(trial(provider).await);
+    checks.extend(limits(shared).await);
+    checks.push(git().await);
+    Report { checks }
+}
+
+fn check(name: &str, status: Status, detail: impl Into<String>, mend: Option<&str>) -> Check {
+    Check { name: name.to_owned(), status, detail: detail.into(), mend: mend.map(str::to_owned) }
+}
+
+async fn bubblewrap(path: &Path) -> Check {
+    let name = "bubblewrap";
+    let said = version_of(path).await;
+    let Some(version) = said.as_deref().and_then(version) else {
+        return check(name, Status::Fail, format!("{} does not run", path.display()), Some(MEND_BWRAP));
+    };
+    let text = format!("{}.{}", version.0, version.1);
+    if fs::metadata(path).is_ok_and(|found| found.mode() & 0o4000 != 0) {
+        let detail = format!("{text}, installed setuid root, which is not needed and adds a way to become root");
+        return check(name, Status::Warn, detail, Some("`chmod u-s` it, where user namespaces are allowed"));
+    }
+    if version < FIXED {
+        let detail = format!(
+            "{text} has CVE-2026-87766: it can be led to create files outside when it mounts below a directory that \
+             an earlier sandbox wrote; no mount is made below such a directory here, and never as root"
+        );
+        return check(name, Status::Warn, detail, Some("take 0.12 or newer when your distribution has it"));
+    }
+    check(name, Status::Ok, text, None)
+}
+
+/// What the settings say; whether they suffice is seen by the trial.
+fn namespaces() -> Check {
+    let name = "user namespaces";
+    let setting = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let root = rustix::process::geteuid().is_root();
+    if setting("/proc/sys/user/max_user_namespaces") == Some(0)
+        || setting("/proc/sys/kernel/unprivileged_userns_clone") == Some(0)
+    {
+        return check(name, Status::Fail, "they are switched off", Some(MEND_USERNS));
+    }
+    if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
+        let detail = "AppArmor restricts them; a profile lifts that for bubblewrap and the shim";
+        return check(name, Status::Warn, detail, Some(APPARMOR));
+    }
+    check(name, Status::Ok, if root { "allowed; sandboxes drop to uids of their own" } else { "allowed" }, None)
+}
+
+fn users(shared: &Shared) -> Check {
+    let name = "uids";
+    if !shared.root {
+        let detail = "all sandboxes have this user's uid: what holds them apart is their namespaces alone";
+        return check(name, Status::Warn, detail, Some("run the server as root, so that each sandbox gets its own"));
+    }
+    let (first, last) = (*shared.config.uids.start(), *shared.config.uids.end());
+    let text = format!("one of {first} to {last} for each sandbox");
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let ranges = fs::read_to_string(file).unwrap_or_default();
+        for line in ranges.lines() {
+            let mut fields = line.split(':').skip(1).map_while(|field| field.parse::<u64>().ok());
+            if let (Some(start), Some(count)) = (fields.next(), fields.next())
+                && start <= u64::from(last)
+                && start.saturating_add(count) > u64::from(first)
+            {
+                let detail = format!("{text}, of which {file} gives some to somebody else: `{line}`");
+                return check(name, Status::Warn, detail, Some("set another range in the configuration"));
+            }
+        }
+    }
+    check(name, Status::Ok, text, None)
+}
+
+/// Starts a sandbox over a small base and looks around in it.
+async fn trial(provider: &LocalProvider) -> Vec<Check> {
+    let shared = &provider.shared;
+    let start = Instant::now();
+    let id = SandboxId(uuid::Builder::from_random_bytes(rand::random()).into_uuid());
+    let base = shared.config.data_dir.join(format!(".probe-{id}"));
+    let made = super::layout::make_passage(&base, 0o755).and_then(|()| fs::write(base.join("seen"), "seen"));
+    if let Err(error) = made {
+        return vec![check("sandbox", Status::Fail, format!("failed to write {}: {error}", base.display()), None)];
+    }
+    let mut spec = SandboxSpec::new(id, Lease { epoch: 1, ttl: Duration::from_secs(60) });
+    spec.base = Some(base.clone());
+    let created = provider.create(spec).await;
+    let checks = match &created {
+        Ok(sandbox) => vec![isolation(sandbox, start).await, overlay(sandbox).await],
+        Err(error) => vec![failure(error)],
+    };
+    if let Ok(sandbox) = created
+        && let Err(error) = provider.destroy(sandbox.record()).await
+    {
+        tracing::warn!(%error, "a trial sandbox was left behind");
+    }
+    let _ = fs::remove_dir_all(&base);
+    checks
+}
+
+fn failure(error: &Error) -> Check {
+    let mend = match error {
+        Error::Missing { mend, .. } => Some(mend.as_str()),
+        _ => None,
+    };
+    check("sandbox", Status::Fail, format!("none could be started: {error}"), mend)
+}
+
+async fn isolation(sandbox: &Arc<dyn Sandbox>, start: Instant) -> Check {
+    let name = "sandbox";
+    let status = match look(sandbox, &["cat", "/proc/self/status"]).await {
+        Ok(status) => status,
+        Err(error) => return check(name, Status::Fail, format!("nothing can be run in it: {error}"), None),
+    };
+    let took = start.elapsed().as_millis();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let uid = field("Uid").and_then(|uids| uids.split_whitespace().next());
+    let wanted =
+        [("NoNewPrivs", "1"), ("Seccomp", "2"), ("CapEff", "0000000000000000"), ("CapBnd", "0000000000000000")];
+    for (what, value) in wanted {
+        if field(what) != Some(value) {
+            return check(name, Status::Fail, format!("{what} is {:?} in it", field(what)), None);
+        }
+    }
+    if uid.is_none_or(|uid| uid == "0") {
+        return check(name, Status::Fail, "programs in it have uid 0", None);
+    }
+    check(name, Status::Ok, format!("one was started in {took} ms: no capabilities, filtered system calls"), None)
+}
+
+async fn overlay(sandbox: &Arc<dyn Sandbox>) -> Check {
+    let name = "overlay";
+    let seen = look(sandbox, &["cat", "/code/seen"]).await.is_ok_and(|text| text == "seen");
+    if sandbox.workspace() == Workspace::Overlay && seen {
+        return check(name, Status::Ok, "workspaces share one checkout per commit", None);
+    }
+    let detail = "it cannot be mounted: each workspace is checked out anew, which takes longer and more disk";
+    check(name, Status::Warn, detail, Some("use Linux 5.19 or newer (5.11 as an ordinary user) and ext4, xfs or btrfs"))
+}
+
+async fn look(sandbox: &Arc<dyn Sandbox>, argv: &[&str]) -> Result<String, Error> {
+    let id = ExecId(uuid::Builder::from_random_bytes(rand::random()).into_uuid());
+    let mut spec = ExecSpec::new(id, argv.iter().copied());
+    spec.time_limit = Some(Duration::from_secs(20));
+    let done = sandbox.exec(spec).await?.run_to_end(64 << 10).await?;
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+async fn limits(shared: &Shared) -> Vec<Check> {
+    let limits = shared.config.limits;
+    let root = shared.root;
+    let id = format!("probe-{}", uuid::Builder::from_random_bytes(rand::random()).into_uuid());
+    let tried = super::blocking(move || {
+        let hierarchies = Hierarchies::detect(root);
+        let groups = hierarchies.make(&id, &limits);
+        cgroup::remove(&groups.dirs, Duration::from_secs(2));
+        Ok((hierarchies.describe(), groups))
+    });
+    let (kind, groups) = tried.await.unwrap_or_default();
+    let kernel = version(rustix::system::uname().release().to_string_lossy().as_ref()).unwrap_or_default();
+    let pids_without = (kernel >= COUNTS_PER_NAMESPACE).then_some("counted per user namespace");
+    vec![
+        limit("memory limit", limits.memory, groups.memory, &kind, "only each process is limited, not the sandbox"),
+        match pids_without {
+            Some(how) if !groups.pids && limits.pids.is_some_and(best_effort) => {
+                check("process limit", Status::Ok, format!("holds for each sandbox ({how})"), None)
+            }
+            _ => limit("process limit", limits.pids, groups.pids, &kind, "it counts all processes of this user"),
+        },
+        limit("processor limit", limits.cpu, groups.cpu, &kind, "there are only time limits"),
+    ]
+}
+
+fn best_effort(limit: Limit) -> bool {
+    limit.requirement == Requirement::BestEffort
+}
+
+fn limit(name: &str, limit: Option<Limit>, held: bool, kind: &str, otherwise: &str) -> Check {
+    match limit {
+        None => check(name, Status::Ok, "none is set", None),
+        Some(_) if held => check(name, Status::Ok, format!("holds for each sandbox (control groups {kind})"), None),
+        Some(limit) => {
+            let status = if best_effort(limit) { Status::Warn } else { Status::Fail };
+            let detail = format!("does not hold for a sandbox as a whole (control groups: {kind}): {otherwise}");
+            check(name, status, detail, Some(cgroup::MEND))
+        }
+    }
+}
+
+async fn git() -> Check {
+    let mend = format!("install git {}.{} or newer", GIT_NEEDED.0, GIT_NEEDED.1);
+    match version_of(Path::new("git")).await.as_deref().and_then(version) {
+        Some(found) if found >= GIT_NEEDED => check("git", Status::Ok, format!("{}.{}", found.0, found.1), None),
+        Some(found) => check("git", Status::Fail, format!("{}.{} is too old", found.0, found.1), Some(&mend)),
+        None => check("git", Status::Fail, "it does not run", Some(&mend)),
+    }
+}
+
+async fn version_of(program: &Path) -> Option<String> {
+    let run = Command::new(program).arg("--version").kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(10), run).await.ok()?.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The first `N.N` in a text.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let word = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let mut numbers = word.split(|end: char| !end.is_ascii_digit()).map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_programs_print_them() {
+        assert_eq!(version("bubblewrap 0.8.0\n"), Some((0, 8)));
+        assert_eq!(version("git version 2.39.5 (Apple)"), Some((2, 39)));
+        assert_eq!(version("6.18.44-fc-v595"), Some((6, 18)));
+        assert_eq!(version("no number"), None);
+        assert!((0, 8) < FIXED && (0, 12) >= FIXED);
+    }
+
+    #[tokio::test]
+    async fn an_absent_bubblewrap_fails_with_the_mend() {
+        let found = bubblewrap(Path::new("/nonexistent/bwrap")).await;
+        assert_eq!((found.status, found.mend.as_deref()), (Status::Fail, Some(MEND_BWRAP)));
+    }
+
+    #[tokio::test]
+    async fn an_old_bubblewrap_is_named_with_its_hole() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let stub = home.path().join("bwrap");
+        for (said, status) in [("0.8.0", Status::Warn), ("0.12.1", Status::Ok), ("1.0.0", Status::Ok)] {
+            fs::write(&stub, format!("#!/bin/sh\necho bubblewrap {said}\n")).unwrap();
+            fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();
+            let found = bubblewrap(&stub).await;
+            assert_eq!(found.status, status, "{found:?}");
+            assert_eq!(found.detail.contains("CVE-2026-87766"), status == Status::Warn);
+        }
+    }
+
+    #[test]
+    fn a_required_limit_that_does_not_hold_is_a_failure() {
+        let required = Limit { value: 1, requirement: Requirement::Required };
+        let best = Limit { value: 1, requirement: Requirement::BestEffort };
+        assert_eq!(limit("x", Some(required), false, "none", "y").status, Status::Fail);
+        assert_eq!(limit("x", Some(best), false, "none", "y").status, Status::Warn);
+        assert_eq!(limit("x", Some(required), true, "v2", "y").status, Status::Ok);
+    }
 }

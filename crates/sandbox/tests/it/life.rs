@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use sandbox::{
-    Error, ExitReason, Lease, Limit, Limits, LocalConfig, LocalProvider, Provider, Requirement, SandboxSpec,
+    Error, ExitReason, Lease, Limit, Limits, LocalConfig, LocalProvider, Provider, Requirement, SandboxSpec, Status,
 };
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -219,7 +219,8 @@ async fn a_fork_bomb_stays_within_its_number_and_leaves_the_shim_able_to_act() {
     let sandbox = rig.sandbox().await;
     let mark = (1..=9).map(|_| rand::random_range('1'..='9')).collect::<String>();
     // A plain `sh` gives up at the first refusal and leaves what it has started.
-    let script = format!("sh -c 'for i in $(seq 200); do sleep 600.{mark} & done' 2>/dev/null; echo up; exec sleep 600");
+    let script =
+        format!("sh -c 'for i in $(seq 200); do sleep 600.{mark} & done' 2>/dev/null; echo up; exec sleep 600");
     let mut bomb = sandbox.exec(sh(&script)).await.unwrap();
     await_output(&mut bomb, "up").await;
     let started = processes_with(&format!("600.{mark}")).len();
@@ -240,4 +241,35 @@ async fn a_data_directory_that_the_sandbox_cannot_reach_is_named() {
     std::fs::set_permissions(data.path(), Permissions::from_mode(0o700)).unwrap();
     let error = LocalProvider::new(LocalConfig::new(&inner)).unwrap_err();
     assert!(error.to_string().contains(&format!("chmod o+x {}", data.path().display())), "{error}");
+}
+
+#[tokio::test]
+async fn the_doctor_tries_everything_and_leaves_nothing() {
+    let rig = Rig::new();
+    let report = rig.provider.probe().await;
+    for name in ["sandbox", "overlay", "git", "process limit"] {
+        let check = report.get(name).unwrap();
+        assert_eq!(check.status, Status::Ok, "{check:?}");
+    }
+    for name in ["memory limit", "processor limit", "uids"] {
+        let check = report.get(name).unwrap();
+        assert_eq!(check.status, if is_root() { Status::Ok } else { Status::Warn }, "{check:?}");
+        assert_eq!(check.mend.is_some(), check.status != Status::Ok, "{check:?}");
+    }
+    assert_eq!(std::fs::read_dir(rig.data.path().join("sandboxes")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(rig.data.path()).unwrap().count(),
+        2,
+        "something besides `bin` and `sandboxes` is left"
+    );
+}
+
+#[tokio::test]
+async fn the_doctor_says_which_part_keeps_a_sandbox_from_starting() {
+    let rig = Rig::with(|config| config.bwrap = "/nonexistent/bwrap".into());
+    let missing = rig.provider.create(SandboxSpec::new(new_id(), LEASE)).await.err().unwrap();
+    assert!(matches!(&missing, Error::Missing { part, .. } if part == "bubblewrap"), "{missing:?}");
+    let report = rig.provider.probe().await;
+    assert_eq!(report.status(), Status::Fail);
+    assert!(report.get("sandbox").unwrap().mend.as_deref().unwrap().contains("install"));
 }
