@@ -1,1 +1,31 @@
-//! engine
+//! What happens: plan, execute, revise, revert; the workers that claim actions; recovery.
+
+mod actions;
+mod api;
+mod begin;
+mod body;
+mod checks;
+mod context;
+mod converse;
+mod engine;
+mod gate;
+mod halt;
+mod janitor;
+mod kept;
+mod people;
+mod pre_execution;
+mod prompt;
+mod publish;
+mod selection;
+mod settings;
+mod shared;
+mod stack;
+mod worker;
+mod workspace;
+
+pub use api::{
+    Command, Edit, NewSession, Person, Phase, Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView,
+    Reply, Selection, SessionLine, SessionView, StepView,
+};
+pub use engine::{Engine, Parts};
+pub use settings::{AgentSettings, Settings, ToolRules};

@@ -1,0 +1,55 @@
+//! What each kind of action does.
+
+mod conflict;
+mod finish;
+mod planning;
+mod revert;
+mod revise;
+mod step;
+
+use crate::{context::Context, halt::Halt};
+use domain::{ActionKind, ActionState, EventPayload, Failure, RunEvent};
+use std::sync::Arc;
+use store::Write;
+
+/// Does what the claimed action asks.
+pub(crate) async fn perform(context: &Arc<Context>) -> Result<(), Halt> {
+    if context.action.is_poison() {
+        let message = format!(
+            "{} attempts were lost to crashes, so it is not tried again; look at the server's log, then retry",
+            context.action.lost_attempts()
+        );
+        return Err(Halt::Failed { why: Failure::Poison, message });
+    }
+    match context.action.kind.clone() {
+        ActionKind::Plan => planning::plan(context).await,
+        ActionKind::Answer { message } => planning::answer(context, &message).await,
+        ActionKind::ExecuteStep { step, version } => step::execute(context, step, version).await,
+        ActionKind::Revise { change, instructions } | ActionKind::Rework { change, instructions } => {
+            revise::revise(context, change, &instructions).await
+        }
+        ActionKind::RevertStep { step } => revert::revert(context, step).await,
+        ActionKind::ResolveConflict { change, files } => conflict::resolve(context, change, &files).await,
+        ActionKind::Finish => finish::finish(context).await,
+    }
+}
+
+/// The write that ends the claimed action in good order.
+fn done(context: &Context) -> Write {
+    Write::Action {
+        id: context.action.id,
+        from: ActionState::Running,
+        to: ActionState::Done,
+        not_before: None,
+        handed_back: true,
+    }
+}
+
+/// Ends run and action as succeeded, with whatever else belongs into that transaction.
+async fn succeed(context: &Context, mut writes: Vec<Write>, mut events: Vec<EventPayload>) -> Result<(), Halt> {
+    let (w, e) = context.run_moves(RunEvent::Succeed, None)?;
+    writes.extend(w);
+    events.extend(e);
+    writes.push(done(context));
+    context.commit(&writes, &events).await
+}

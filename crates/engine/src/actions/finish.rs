@@ -1,0 +1,84 @@
+//! The end of a one-shot, and a person's choice in manual mode.
+
+use super::succeed;
+use crate::{
+    begin::{Start, begin},
+    context::Context,
+    halt::Halt,
+    publish,
+    stack::{self, NEXT_BRANCH, NextBranch},
+};
+use domain::{Actor, Answer, ChangeState, EventPayload, Mode, PrMode, RequestKind, RequestState};
+use forge::Forge;
+use store::Write;
+
+/// Makes a one-shot's pull requests ready, or does what a person chose.
+pub(super) async fn finish(context: &Context) -> Result<(), Halt> {
+    let start = Start {
+        step: None,
+        agent_session: context.session.agent_session,
+        base: context.tip().await?,
+        version: Some(context.session.version),
+    };
+    begin(context, start).await?;
+    if context.session.pr_mode == PrMode::Manual {
+        return as_chosen(context).await;
+    }
+    if context.session.mode == Mode::OneShot {
+        let numbers = publish::make_ready(context).await?;
+        let text = match numbers.as_slice() {
+            [] => "Everything is done; nothing had to be changed.".to_owned(),
+            numbers => {
+                let list: Vec<_> = numbers.iter().map(|number| format!("#{number}")).collect();
+                format!("Everything is done. Ready for review: {}.", list.join(", "))
+            }
+        };
+        let event = EventPayload::Message { from: Actor::System, run: None, text };
+        return succeed(context, Vec::new(), vec![event]).await;
+    }
+    succeed(context, Vec::new(), Vec::new()).await
+}
+
+async fn as_chosen(context: &Context) -> Result<(), Halt> {
+    let shared = &context.shared;
+    let requests = shared.store.requests(context.session.id).await?;
+    let chosen = requests.iter().rev().filter(|request| matches!(request.kind, RequestKind::Publish { .. })).find_map(
+        |request| match &request.state {
+            RequestState::Answered { answer: Answer::Chosen { option }, .. } => Some(option.as_str()),
+            _ => None,
+        },
+    );
+    let next = match chosen {
+        Some("create_pr") => {
+            open(context).await?;
+            NextBranch::OnTop
+        }
+        Some("stacked_pr") => {
+            open(context).await?;
+            NextBranch::OnTop
+        }
+        Some("new_branch") => NextBranch::OnTop,
+        Some("fresh") => NextBranch::Fresh,
+        _ => NextBranch::Same,
+    };
+    let next = serde_json::to_value(next).map_err(|error| Halt::failed(error.to_string()))?;
+    succeed(context, vec![Write::Journal(NEXT_BRANCH.to_owned(), next)], Vec::new()).await
+}
+
+/// Opens the pull request of the newest change, and of those below that have none.
+async fn open(context: &Context) -> Result<(), Halt> {
+    let shared = &context.shared;
+    let repository = shared
+        .store
+        .repository(context.session.repository)
+        .await?
+        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    for change in shared.store.changes(context.session.id).await? {
+        if change.state == ChangeState::Branch && change.head != change.base {
+            let change = stack::push(context, &mirror, change).await?;
+            publish::open_pull_request(context, &mirror, change, false).await?;
+        }
+    }
+    Ok(())
+}

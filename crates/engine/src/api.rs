@@ -1,0 +1,513 @@
+//! What people can ask of Runyard, and what they get: the same for the command line, the control socket and, later,
+//! GraphQL and REST.
+
+use domain::{
+    Action, Answer, BranchName, Budget, Change, ChangeState, CommitId, Event, Failure, MicroUsd, Mode, PrMode,
+    RepositoryId, Request as Ask, RequestId, Run, RunbookVersion, SandboxState, Session, SessionNumber, StepState,
+    Timestamp, Usage,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use store::{Check, Comment, PullRequest, Thread};
+
+/// Something that a person asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Registers a repository on disk. Answers with [`Reply::Repository`].
+    AddRepository {
+        /// Its name; the folder's when none is given.
+        name: Option<String>,
+        /// Its absolute path.
+        path: String,
+    },
+    /// All repositories. Answers with [`Reply::Repositories`].
+    Repositories,
+    /// Makes a session and queues its planning. Answers with [`Reply::Created`].
+    CreateSession(NewSession),
+    /// Sessions, newest first. Answers with [`Reply::Sessions`].
+    Sessions {
+        /// Archived ones instead of the others.
+        archived: bool,
+        /// All of them.
+        all: bool,
+        /// At most this many.
+        limit: i64,
+    },
+    /// A session as it is now. Answers with [`Reply::Session`].
+    Session {
+        /// Which one.
+        session: SessionNumber,
+    },
+    /// Events above a number, at once. Answers with [`Reply::Events`].
+    Events {
+        /// Which session.
+        session: SessionNumber,
+        /// The last number that the caller saw.
+        after: i64,
+        /// At most this many.
+        limit: i64,
+    },
+    /// The stored bytes of an exec's output. Answers with [`Reply::Text`] (invalid UTF-8 replaced).
+    Output {
+        /// Which session.
+        session: SessionNumber,
+        /// Which exec.
+        exec: domain::ExecId,
+        /// From this offset.
+        from: u64,
+    },
+    /// Says something to a session: a question, a wish for the plan. Answers with [`Reply::Queued`].
+    Message {
+        /// Which session.
+        session: SessionNumber,
+        /// What.
+        text: String,
+    },
+    /// Executes steps; what stands between is taken along. Answers with [`Reply::Queued`].
+    Execute {
+        /// Which session.
+        session: SessionNumber,
+        /// Which steps.
+        what: Selection,
+    },
+    /// Stops what runs and empties the queue of steps. Answers with [`Reply::Stopped`].
+    Stop {
+        /// Which session.
+        session: SessionNumber,
+    },
+    /// Executes the step that failed, or plans again when planning failed. Answers with [`Reply::Queued`].
+    Retry {
+        /// Which session.
+        session: SessionNumber,
+        /// Told to the agent on top, for the steps.
+        message: Option<String>,
+    },
+    /// Answers what waits for a person. Answers with [`Reply::Done`].
+    Answer {
+        /// Which session.
+        session: SessionNumber,
+        /// Which request; the oldest open one when none is given.
+        request: Option<RequestId>,
+        /// What is answered.
+        answer: Answer,
+    },
+    /// Changes the runbook. Answers with [`Reply::Version`].
+    Edit {
+        /// Which session.
+        session: SessionNumber,
+        /// The version that the person saw; refused when there is a newer one.
+        expected: i64,
+        /// What is changed.
+        edit: Edit,
+    },
+    /// Makes an older version the newest again, under a new number. Answers with [`Reply::Version`].
+    Restore {
+        /// Which session.
+        session: SessionNumber,
+        /// The older version.
+        version: i64,
+    },
+    /// All versions, oldest first. Answers with [`Reply::Versions`].
+    Versions {
+        /// Which session.
+        session: SessionNumber,
+    },
+    /// Takes back a completed step by a new commit. Answers with [`Reply::Queued`].
+    Revert {
+        /// Which session.
+        session: SessionNumber,
+        /// The step's number.
+        step: String,
+    },
+    /// Marks a step as done by a person, such as a `[MANUAL]` one. Answers with [`Reply::Done`].
+    MarkDone {
+        /// Which session.
+        session: SessionNumber,
+        /// The step's number.
+        step: String,
+    },
+    /// Takes an action that did not start out of the queue. Answers with [`Reply::Done`].
+    Cancel {
+        /// Which session.
+        session: SessionNumber,
+        /// The action.
+        action: domain::ActionId,
+    },
+    /// Puts a session away, or takes it out again. Answers with [`Reply::Done`].
+    Archive {
+        /// Which session.
+        session: SessionNumber,
+        /// Away or out.
+        archived: bool,
+    },
+    /// The diff of a session's work: all of it, of one step's last run, or of one run. Answers with [`Reply::Text`].
+    Diff {
+        /// Which session.
+        session: SessionNumber,
+        /// The step's number.
+        step: Option<String>,
+    },
+    /// Pull requests of the repositories, newest first. Answers with [`Reply::PullRequests`].
+    PullRequests {
+        /// Only those of one session.
+        session: Option<SessionNumber>,
+        /// Only those of the repository with this name or path.
+        repository: Option<String>,
+    },
+    /// One pull request with everything about it. Answers with [`Reply::PullRequest`].
+    PullRequest {
+        /// Which one.
+        pull_request: PullRequestRef,
+    },
+    /// The diff of a pull request. Answers with [`Reply::Text`].
+    PullRequestDiff {
+        /// Which one.
+        pull_request: PullRequestRef,
+    },
+    /// Comments on a pull request, or on a line of it. Answers with [`Reply::Done`].
+    PullRequestComment {
+        /// Which one.
+        pull_request: PullRequestRef,
+        /// What is said.
+        body: String,
+        /// The file and the line in the new version, for a review thread.
+        line: Option<(String, i64)>,
+    },
+    /// Hands all unresolved review threads and the given words to the agent. Answers with [`Reply::Queued`].
+    PullRequestRevise {
+        /// Which one.
+        pull_request: PullRequestRef,
+        /// Told on top.
+        instructions: Option<String>,
+    },
+    /// Merges a pull request. Answers with [`Reply::Merged`].
+    Merge {
+        /// Which one.
+        pull_request: PullRequestRef,
+        /// One commit instead of all.
+        squash: bool,
+    },
+}
+
+/// A pull request by number; the repository by name or path when there is more than one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestRef {
+    /// The repository's name or path.
+    pub repository: Option<String>,
+    /// The number.
+    pub number: i64,
+}
+
+/// What a new session needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSession {
+    /// The repository's name, or the path of one (registered when it is not yet).
+    pub repository: String,
+    /// The request in plain words.
+    pub prompt: String,
+    /// Its title; made from the request when none is given.
+    pub title: Option<String>,
+    /// How much it asks.
+    pub mode: Mode,
+    /// How work becomes pull requests; the configured default when none is given.
+    pub pr_mode: Option<PrMode>,
+    /// Whether pull requests are drafts; the configured default when none is given.
+    pub draft: Option<bool>,
+    /// Labels of every pull request.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The branch to start from and to merge into; the repository's current one when none is given.
+    pub target_branch: Option<String>,
+    /// What the session may use.
+    #[serde(default)]
+    pub budget: Budget,
+    /// Who asks; the server's own user when none is given.
+    pub requester: Option<Person>,
+}
+
+/// A person, as git knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Their name.
+    pub name: String,
+    /// Their mail address.
+    pub email: String,
+}
+
+/// Which steps to execute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "select", content = "step", rename_all = "snake_case")]
+pub enum Selection {
+    /// The first leaf that is not completed.
+    Next,
+    /// This leaf, or all leaves of this parent; and those before that are not completed.
+    Step(String),
+    /// Everything.
+    All,
+}
+
+/// A change of the runbook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "edit", rename_all = "snake_case")]
+pub enum Edit {
+    /// The whole document.
+    Text {
+        /// The new text.
+        text: String,
+    },
+    /// One step: its heading and its text.
+    Step {
+        /// The step's number.
+        step: String,
+        /// The new text; its first line is the title.
+        text: String,
+    },
+    /// Takes a step out; later ones move up.
+    Delete {
+        /// The step's number.
+        step: String,
+    },
+}
+
+/// What a person gets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "value", rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// A repository.
+    Repository(domain::Repository),
+    /// Repositories by name.
+    Repositories(Vec<domain::Repository>),
+    /// The new session; `warnings` say what the person should know (such as uncommitted work that is left out).
+    Created {
+        /// The session.
+        session: Box<Session>,
+        /// For the person.
+        warnings: Vec<String>,
+    },
+    /// Sessions with how far they are.
+    Sessions(Vec<SessionLine>),
+    /// A session as it is now.
+    Session(Box<SessionView>),
+    /// Events in order.
+    Events(Vec<Event>),
+    /// What was put into the queue, in order: for steps their numbers, else the action's kind.
+    Queued(Vec<String>),
+    /// What was stopped; nothing when nothing ran.
+    Stopped {
+        /// The step or the action that ran.
+        running: Option<String>,
+        /// Steps that were taken out of the queue.
+        removed: Vec<String>,
+    },
+    /// The newest version of the runbook.
+    Version(Box<RunbookVersion>),
+    /// All versions, oldest first.
+    Versions(Vec<RunbookVersion>),
+    /// Plain text.
+    Text(String),
+    /// Pull requests.
+    PullRequests(Vec<PullRequestLine>),
+    /// One pull request.
+    PullRequest(Box<PullRequestView>),
+    /// The commit that the merge made, and what was done to the pull requests above.
+    Merged {
+        /// The commit on the base branch.
+        commit: CommitId,
+        /// For the person.
+        notes: Vec<String>,
+    },
+}
+
+/// A session in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionLine {
+    /// Its number.
+    pub number: SessionNumber,
+    /// Its title.
+    pub title: String,
+    /// The repository's name.
+    pub repository: String,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Completed leaves.
+    pub completed: usize,
+    /// All leaves.
+    pub total: usize,
+    /// What it cost.
+    pub cost: MicroUsd,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whether it was put away.
+    pub archived: bool,
+}
+
+/// What a session is doing, from most to least pressing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// Something waits for a person.
+    Waiting,
+    /// The agent makes the plan.
+    Planning,
+    /// A step is being executed.
+    Executing {
+        /// Its number.
+        step: String,
+    },
+    /// Something else is being done, such as `answer` or `revise`.
+    Working {
+        /// The action's kind.
+        action: String,
+    },
+    /// Something is queued and will start.
+    Queued,
+    /// Planning failed.
+    PlanFailed {
+        /// Why.
+        message: String,
+    },
+    /// A step failed.
+    Failed {
+        /// Its number.
+        step: String,
+        /// Why.
+        reason: Failure,
+    },
+    /// There is a plan; a person may execute it.
+    Planned,
+    /// Everything is completed.
+    Completed,
+}
+
+/// A session as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// The repository's name.
+    pub repository: String,
+    /// What it is doing.
+    pub phase: Phase,
+    /// The newest version of the runbook.
+    pub runbook: Option<RunbookVersion>,
+    /// Steps of the newest version in document order.
+    pub steps: Vec<StepView>,
+    /// What is queued, running or waiting.
+    pub queue: Vec<Action>,
+    /// Runs, oldest first.
+    pub runs: Vec<Run>,
+    /// The stack, bottom first.
+    pub changes: Vec<Change>,
+    /// Requests that wait for a person.
+    pub open_requests: Vec<Ask>,
+    /// The sandbox's state.
+    pub sandbox: Option<SandboxState>,
+}
+
+/// A step of the newest version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Its number.
+    pub number: String,
+    /// Its title.
+    pub title: String,
+    /// True when it has no substeps.
+    pub leaf: bool,
+    /// Its state; a parent's from its leaves.
+    pub state: StepState,
+    /// What its runs used.
+    pub usage: Usage,
+    /// Pull request that holds its work.
+    pub pull_request: Option<i64>,
+    /// Time spent on it, in seconds.
+    pub seconds: u64,
+}
+
+/// A pull request in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PullRequestLine {
+    /// The repository's name.
+    pub repository: String,
+    /// The repository's id.
+    pub repository_id: RepositoryId,
+    /// The pull request.
+    pub pull_request: PullRequest,
+    /// The session that made it.
+    pub session: Option<SessionNumber>,
+    /// The numbers of the steps that are in it.
+    pub steps: Vec<String>,
+    /// Where its change stands.
+    pub state: Option<ChangeState>,
+}
+
+/// A pull request with everything about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PullRequestView {
+    /// As in a list.
+    pub line: PullRequestLine,
+    /// The head's commit.
+    pub head: Option<CommitId>,
+    /// Commits between base and head, oldest first: id and subject.
+    pub commits: Vec<(CommitId, String)>,
+    /// Comments, oldest first.
+    pub comments: Vec<Comment>,
+    /// Review threads, oldest first.
+    pub threads: Vec<Thread>,
+    /// Checks of the head.
+    pub checks: Vec<Check>,
+    /// Where it goes.
+    pub base: BranchName,
+}
+
+/// Why something was not done, for a person: what happened, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of problem.
+    pub code: ProblemCode,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    pub mend: Option<String>,
+}
+
+/// Kinds of problems, by what the caller can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemCode {
+    /// What was asked makes no sense as it is.
+    BadRequest,
+    /// It does not exist.
+    NotFound,
+    /// It changed in the meantime, or its state does not allow it.
+    Conflict,
+    /// Something that Runyard needs is missing or broken on this machine.
+    Environment,
+    /// A bug, or a database that cannot be reached.
+    Internal,
+}
+
+impl Problem {
+    /// A problem with words for what happened.
+    pub fn new(code: ProblemCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), mend: None }
+    }
+
+    /// The same with words for what to do next.
+    #[must_use]
+    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}

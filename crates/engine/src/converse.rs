@@ -1,0 +1,420 @@
+//! One exchange with the agent, whatever crashes in between: started once, adopted when its server died, resumed when
+//! its process is gone.
+
+mod host;
+
+pub(crate) use host::{NoTools, OwnTools};
+
+use crate::{
+    context::Context,
+    halt::{Halt, chain},
+    kept, stack,
+    workspace::{MODEL_PORT, Place},
+};
+use agent::{
+    Conversation, DriveError, End, Fault, Launch, Outcome, Phase, Resume, Settings, StdinLine, ToolSpec, Turn,
+    UserMessage, process::SandboxExec,
+};
+use domain::{ActionState, CommitId, ExecId, Failure, MicroUsd, RequestState, RunId, SandboxId};
+use host::EngineHost;
+use sandbox::{ExecSpec, Stdin};
+use serde::{Deserialize, Serialize};
+use std::{path::Path, sync::Arc, time::Duration};
+use store::{ExecRow, Write};
+use uuid::Uuid;
+
+/// Where the agent's program is inside a sandbox.
+pub(crate) const CLAUDE_INSIDE: &str = "/opt/claude/claude";
+
+const HOME: &str = "/home/agent";
+const CODE: &str = "/code";
+const INSTRUCTIONS: &str = "/home/agent/instructions.md";
+
+/// Largest transcript that is archived, in bytes.
+const LARGEST_TRANSCRIPT: u64 = 64 << 20;
+
+/// Most output of one agent process, in bytes.
+const OUTPUT_QUOTA: u64 = 1 << 30;
+
+/// How long an agent that was told to stop may take before everything in its sandbox is killed.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// How often the time budget is looked at.
+const BUDGET_TICK: Duration = Duration::from_millis(500);
+
+/// How long an agent whose call waits for a person may take to defer it when the server goes down.
+const DEFER_GRACE: Duration = Duration::from_secs(8);
+
+/// What is said to the agent, and as what.
+#[derive(Clone)]
+pub(crate) struct Talk {
+    /// Names the exchange within its run, so that it is not held twice.
+    pub stage: String,
+    pub phase: Phase,
+    pub agent_session: Uuid,
+    /// Put the workspace on this commit before, when the exchange has not begun.
+    pub on: Option<CommitId>,
+    pub prompt: String,
+    pub tools: Vec<ToolSpec>,
+    pub own: Arc<dyn OwnTools>,
+}
+
+/// What is on record of an exchange.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stage {
+    /// The process that holds it, the newest one.
+    exec: ExecId,
+    sandbox: SandboxId,
+    /// The prompt's id: the agent runs a message once, however often it is sent.
+    prompt: Uuid,
+    /// How it ended.
+    outcome: Option<Outcome>,
+}
+
+fn stage_key(run: RunId, stage: &str) -> String {
+    format!("stage:{run}:{stage}")
+}
+
+/// True when the exchange began, in this life of the server or an earlier one.
+pub(crate) async fn has_begun(context: &Context, run: RunId, stage: &str) -> Result<bool, Halt> {
+    Ok(context.journal::<Stage>(&stage_key(run, stage)).await?.is_some())
+}
+
+/// Says something to the agent and waits until it is done. What it did is in the events and in the workspace.
+pub(crate) async fn talk(context: &Arc<Context>, place: &Place, talk: Talk) -> Result<Outcome, Halt> {
+    let run = context.run_id()?;
+    let key = stage_key(run, &talk.stage);
+    loop {
+        let known: Option<Stage> = context.journal(&key).await?;
+        let outcome = match known {
+            Some(Stage { outcome: Some(outcome), .. }) if !matches!(outcome.end, End::Deferred { .. }) => {
+                return judged(context, place, outcome);
+            }
+            Some(stage)
+                if stage.outcome.is_none() && stage.sandbox == place.record.id && is_there(place, stage.exec).await =>
+            {
+                carry_on(context, place, &talk, &stage).await?
+            }
+            known => launch(context, place, &talk, &key, known).await?,
+        };
+        match &outcome.end {
+            End::Deferred { call } => rest_until_answered(context, place, &call.tool_use_id).await?,
+            End::Failed { fault: Fault::NothingDeferred, .. } => {
+                return Err(Halt::transient("the agent's conversation no longer waits for the answer"));
+            }
+            _ => return judged(context, place, outcome),
+        }
+    }
+}
+
+async fn is_there(place: &Place, exec: ExecId) -> bool {
+    place.sandbox.list().await.is_ok_and(|list| list.iter().any(|known| known.id == exec))
+}
+
+/// Says truthfully what an outcome means for the run.
+fn judged(context: &Context, place: &Place, outcome: Outcome) -> Result<Outcome, Halt> {
+    context.check()?;
+    match &outcome.end {
+        End::Completed => Ok(outcome),
+        _ if place.gate.exceeded().is_some() => Err(over_budget(place)),
+        End::Interrupted => Err(Halt::failed("the agent was interrupted")),
+        End::Deferred { .. } => Err(Halt::transient("the agent's call still waits for a decision")),
+        End::Failed { fault, message } if fault.transient() => {
+            let after = match fault {
+                Fault::RateLimit { resets_at: Some(at) } => Some(at.since(context.shared.now())),
+                _ => None,
+            };
+            Err(Halt::Transient { message: message.clone(), after })
+        }
+        End::Failed { fault: Fault::Budget, message } => {
+            Err(Halt::Failed { why: Failure::Budget, message: message.clone() })
+        }
+        End::Failed { fault: Fault::Auth, message } => {
+            Err(Halt::failed(format!("{message}; check ANTHROPIC_API_KEY (or anthropic.key_file) and retry")))
+        }
+        End::Failed { message, .. } => Err(Halt::failed(message.clone())),
+    }
+}
+
+fn over_budget(place: &Place) -> Halt {
+    let message =
+        place.gate.exceeded().map_or_else(|| "the budget is used up".to_owned(), |exceeded| exceeded.to_string());
+    Halt::Failed { why: Failure::Budget, message: format!("{message}; raise it and retry") }
+}
+
+/// Starts a process for the exchange: the first one, or one that takes over where another was lost or put to rest.
+async fn launch(
+    context: &Arc<Context>,
+    place: &Place,
+    talk: &Talk,
+    key: &str,
+    known: Option<Stage>,
+) -> Result<Outcome, Halt> {
+    let run = context.run_id()?;
+    let deferred = known.as_ref().and_then(|stage| match &stage.outcome {
+        Some(Outcome { end: End::Deferred { call }, .. }) => Some(call.clone()),
+        _ => None,
+    });
+    match &known {
+        None => {
+            if let Some(commit) = &talk.on {
+                place.prepare(context, commit).await?;
+            }
+        }
+        Some(stage) if stage.sandbox != place.record.id => restore(context, place, talk).await?,
+        Some(_) => {}
+    }
+    let transcript = agent::transcript_path(Path::new(HOME), Path::new(CODE), talk.agent_session);
+    let transcript = transcript.to_string_lossy().into_owned();
+    let lived = bring_transcript(context, place, talk.agent_session, &transcript).await?;
+    let conversation = match (&deferred, &lived) {
+        (Some(call), Some(_)) => {
+            Conversation::ResumeDeferred { transcript: transcript.clone(), tool: call.tool.clone() }
+        }
+        (None, Some(_)) => Conversation::Resume(transcript.clone()),
+        (_, None) => Conversation::New(talk.agent_session),
+    };
+    let resumes_call = matches!(conversation, Conversation::ResumeDeferred { .. });
+    let launch = launch_of(context, place, talk, conversation).await?;
+    let id = ExecId::new(context.shared.mint.as_ref());
+    let prompt = known.as_ref().map_or_else(|| context.shared.mint.uuid(), |stage| stage.prompt);
+    let stage = Stage { exec: id, sandbox: place.record.id, prompt, outcome: None };
+    let row = ExecRow {
+        id,
+        run,
+        sandbox: place.record.id,
+        purpose: "agent".to_owned(),
+        consumed: 0,
+        ended: None,
+        created_at: context.shared.now(),
+    };
+    let value = serde_json::to_value(&stage).map_err(|error| Halt::failed(error.to_string()))?;
+    context.commit(&[Write::AddExec(row), Write::Journal(key.to_owned(), value)], &[]).await?;
+    let spec = ExecSpec {
+        env: launch.env(),
+        cwd: CODE.to_owned(),
+        stdin: Stdin::Pipe,
+        output_quota: OUTPUT_QUOTA,
+        ..ExecSpec::new(id, launch.argv())
+    };
+    let exec = context.unless_let_go(async { Ok(place.sandbox.exec(spec).await?) }).await?;
+    let lost = match (&known, &lived) {
+        (Some(stage), Some(transcript)) if stage.outcome.is_none() => agent::note_on_lost_call(transcript),
+        _ => None,
+    };
+    let text = match lost {
+        Some(note) => format!("{note}\n\n{}", talk.prompt),
+        None => talk.prompt.clone(),
+    };
+    // A prompt that the conversation has seen is not run again under its old id.
+    let uuid = if known.is_some() && lived.is_some() { context.shared.mint.uuid() } else { prompt };
+    let turn = Turn {
+        prompt: (!resumes_call).then_some(UserMessage { uuid, text }),
+        tools: talk.tools.clone(),
+        settings: settings(context),
+        resume: None,
+    };
+    drive(context, place, talk, stage, exec, turn).await
+}
+
+/// Follows a process that another server (or an earlier life of this one) started, from where its record ends.
+async fn carry_on(context: &Arc<Context>, place: &Place, talk: &Talk, stage: &Stage) -> Result<Outcome, Halt> {
+    let store = &context.shared.store;
+    let consumed = store
+        .execs(context.run_id()?)
+        .await?
+        .into_iter()
+        .find(|row| row.id == stage.exec)
+        .map_or(0, |row| row.consumed);
+    let journal = store
+        .stdin_journal(stage.exec)
+        .await?
+        .into_iter()
+        .map(|line| StdinLine { seq: u64::try_from(line.seq).unwrap_or(0), key: line.key, line: line.line })
+        .collect();
+    let exec = place.sandbox.attach(stage.exec, 0).await?;
+    let turn = Turn {
+        prompt: Some(UserMessage { uuid: stage.prompt, text: talk.prompt.clone() }),
+        tools: talk.tools.clone(),
+        settings: settings(context),
+        resume: Some(Resume { consumed, journal }),
+    };
+    drive(context, place, talk, stage.clone(), exec, turn).await
+}
+
+fn settings(context: &Context) -> Settings {
+    Settings { hold: context.shared.settings.hold, exit_grace: STOP_GRACE, ..Settings::default() }
+}
+
+async fn launch_of(context: &Context, place: &Place, talk: &Talk, conversation: Conversation) -> Result<Launch, Halt> {
+    let base_url = format!("http://127.0.0.1:{MODEL_PORT}");
+    let mut launch = Launch::new(CLAUDE_INSIDE, talk.phase, conversation, HOME, base_url, place.surrogate.expose());
+    launch.one_shot = context.session.mode == domain::Mode::OneShot;
+    launch.model.clone_from(&context.shared.settings.agent.model);
+    launch.max_budget = context.session.run_budget.cost.or(context.session.budget.cost).map(|MicroUsd(cost)| {
+        // The way out counts with our prices and is the authority; this is the second belt.
+        MicroUsd(cost.saturating_mul(2))
+    });
+    // What the repository says to agents counts as its base branch has it, never as the agent's own branch does.
+    match place.mirror.file_at(&context.session.base, "CLAUDE.md", 1 << 20).await {
+        Ok(Some(bytes)) => {
+            place.write(INSTRUCTIONS, bytes).await?;
+            launch.instructions = Some(INSTRUCTIONS.to_owned());
+        }
+        Ok(None) => {}
+        Err(error) => tracing::info!(error = chain(&error), "CLAUDE.md was not read"),
+    }
+    Ok(launch)
+}
+
+/// Makes sure that the conversation's transcript is in the sandbox; its bytes, or nothing when there is no transcript.
+async fn bring_transcript(
+    context: &Context,
+    place: &Place,
+    agent_session: Uuid,
+    path: &str,
+) -> Result<Option<Vec<u8>>, Halt> {
+    if let Ok(bytes) = place.sandbox.read_file(path, LARGEST_TRANSCRIPT).await
+        && !bytes.is_empty()
+    {
+        return Ok(Some(bytes));
+    }
+    let Some(hash) = context.shared.store.transcript(agent_session).await? else { return Ok(None) };
+    let Some(bytes) = context.shared.store.blob(hash).await? else { return Ok(None) };
+    place.write(path, bytes.clone()).await?;
+    Ok(Some(bytes))
+}
+
+/// Puts a new sandbox where the lost one was: on the tree that was kept when the run was put to rest, else on its base.
+async fn restore(context: &Context, place: &Place, talk: &Talk) -> Result<(), Halt> {
+    let Some(run) = context.run() else { return Ok(()) };
+    let kept = place.mirror.kept(&kept::run(run.id)?).await?;
+    match kept.or(run.base).or_else(|| talk.on.clone()) {
+        Some(commit) => place.prepare(context, &commit).await,
+        None => Ok(()),
+    }
+}
+
+/// Drives the process to its end and archives what it leaves.
+async fn drive(
+    context: &Arc<Context>,
+    place: &Place,
+    talk: &Talk,
+    stage: Stage,
+    exec: sandbox::Exec,
+    turn: Turn,
+) -> Result<Outcome, Halt> {
+    let host =
+        EngineHost::new(context.clone(), talk, stage.exec, turn.resume.as_ref().map_or(0, |resume| resume.consumed));
+    let (control, inbox) = agent::control();
+    let driving = agent::drive(Box::new(SandboxExec::new(exec)), turn, &host, inbox);
+    tokio::pin!(driving);
+    let mut halt: Option<Halt> = None;
+    let mut patience = STOP_GRACE + Duration::from_secs(1);
+    let mut tick = tokio::time::interval(BUDGET_TICK);
+    let result = loop {
+        tokio::select! {
+            result = &mut driving => break result,
+            why = context.must_let_go(), if halt.is_none() => {
+                match why {
+                    Halt::Stopped => { control.stop(); }
+                    // Only a call that waits for a person is worth the time: it is put to rest in good order.
+                    Halt::GoingDown if host.waits_for_person() => patience = DEFER_GRACE,
+                    why => return Err(why),
+                }
+                halt = Some(why);
+            }
+            _ = tick.tick(), if halt.is_none() => {
+                if place.gate.exceeded().is_some() {
+                    control.stop();
+                    halt = Some(over_budget(place));
+                }
+            }
+            () = tokio::time::sleep(patience), if halt.is_some() => {
+                return Err(halt.unwrap_or(Halt::Stopped));
+            }
+        }
+    };
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(halt.unwrap_or_else(|| host.halt().unwrap_or_else(|| drive_failed(&error)))),
+    };
+    archive(context, place, talk, stage, &outcome).await?;
+    match halt {
+        Some(Halt::GoingDown) if matches!(outcome.end, End::Deferred { .. }) => Ok(outcome),
+        Some(halt) => Err(halt),
+        None => Ok(outcome),
+    }
+}
+
+fn drive_failed(error: &DriveError) -> Halt {
+    Halt::transient(chain(error))
+}
+
+/// Keeps the conversation's transcript and notes how the process ended, in one transaction.
+async fn archive(context: &Context, place: &Place, talk: &Talk, stage: Stage, outcome: &Outcome) -> Result<(), Halt> {
+    let run = context.run_id()?;
+    let path = agent::transcript_path(Path::new(HOME), Path::new(CODE), talk.agent_session);
+    let mut writes = Vec::new();
+    match place.sandbox.read_file(&path.to_string_lossy(), LARGEST_TRANSCRIPT).await {
+        Ok(bytes) if !bytes.is_empty() => {
+            let hash = context.shared.store.put_blob(&bytes).await?;
+            writes.push(Write::Transcript(talk.agent_session, hash));
+        }
+        Ok(_) => {}
+        Err(error) => tracing::info!(error = chain(&error), "there is no transcript to archive"),
+    }
+    if matches!(outcome.end, End::Deferred { .. }) && talk.phase == Phase::Execute {
+        stack::keep_unfinished_tree(context, place).await;
+    }
+    let exec = stage.exec;
+    let stage = Stage { outcome: Some(outcome.clone()), ..stage };
+    let value = serde_json::to_value(&stage).map_err(|error| Halt::failed(error.to_string()))?;
+    writes.push(Write::Journal(stage_key(run, &talk.stage), value));
+    let consumed =
+        context.shared.store.execs(run).await?.into_iter().find(|row| row.id == exec).map_or(0, |row| row.consumed);
+    let ended = Some(domain::TurnEnd::from(&outcome.end)).map(|end| format!("{end:?}"));
+    writes.push(Write::ExecProgress { id: exec, consumed, ended });
+    context.commit(&writes, &[]).await?;
+    if let Err(error) = place.sandbox.forget(exec).await {
+        tracing::debug!(error = chain(&error), "failed to forget an exec");
+    }
+    Ok(())
+}
+
+/// Puts the action to rest until a person answers; goes on at once when they just did.
+async fn rest_until_answered(context: &Context, place: &Place, tool_use_id: &str) -> Result<(), Halt> {
+    if is_answered(context, tool_use_id).await? {
+        return Ok(());
+    }
+    let rest = Write::Action {
+        id: context.action.id,
+        from: ActionState::Running,
+        to: ActionState::Waiting,
+        not_before: None,
+        handed_back: true,
+    };
+    let mut record = place.record.clone();
+    record.used_at = context.shared.now();
+    context.commit(&[rest, Write::PutSandbox(record)], &[]).await?;
+    // An answer that came between saw a running action and did not wake it.
+    if is_answered(context, tool_use_id).await? {
+        let wake = Write::Action {
+            id: context.action.id,
+            from: ActionState::Waiting,
+            to: ActionState::Queued,
+            not_before: Some(context.shared.now()),
+            handed_back: false,
+        };
+        // Refused when the answer came after all and woke it.
+        let _ = context.commit(&[wake], &[]).await;
+    }
+    Err(Halt::Waiting)
+}
+
+async fn is_answered(context: &Context, tool_use_id: &str) -> Result<bool, Halt> {
+    let requests = context.shared.store.requests(context.session.id).await?;
+    Ok(requests.iter().any(|request| {
+        host::tool_use_of(request) == Some(tool_use_id) && matches!(request.state, RequestState::Answered { .. })
+    }))
+}

@@ -1,0 +1,273 @@
+//! What the engine does for a running agent: stores what it does, decides about its calls, asks people.
+
+use super::Talk;
+use crate::{
+    context::{Context, LetGo},
+    halt::Halt,
+    shared::Shared,
+};
+use agent::{
+    AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Phase, StdinLine, Verdict,
+    policy::{Policy, Rule, Rules},
+};
+use async_trait::async_trait;
+use domain::{
+    Actor, EventPayload, ExecId, NoteLevel, Request, RequestId, RequestKind, RequestState, RunEvent, RunState,
+    StepEvent,
+};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+use store::{OutputChunk, Write};
+
+/// The tools of ours that an exchange offers.
+#[async_trait]
+pub(crate) trait OwnTools: Send + Sync {
+    /// Runs one. An error goes back to the agent, to mend and try again.
+    async fn call(&self, call: &OwnCall) -> Result<String, String>;
+}
+
+/// An exchange without tools of ours.
+pub(crate) struct NoTools;
+
+#[async_trait]
+impl OwnTools for NoTools {
+    async fn call(&self, call: &OwnCall) -> Result<String, String> {
+        Err(format!("there is no tool {}", call.name))
+    }
+}
+
+/// The agent's call that a request is about.
+pub(super) fn tool_use_of(request: &Request) -> Option<&str> {
+    match &request.kind {
+        RequestKind::Question { tool_use_id, .. } | RequestKind::Permission { tool_use_id, .. } => Some(tool_use_id),
+        RequestKind::Publish { .. } => None,
+    }
+}
+
+pub(super) struct EngineHost {
+    context: Arc<Context>,
+    phase: Phase,
+    own: Arc<dyn OwnTools>,
+    policy: Policy,
+    exec: ExecId,
+    consumed: AtomicU64,
+    waits: AtomicBool,
+    /// Why the store refused, when it did: the driver only knows that it must end.
+    halt: Mutex<Option<Halt>>,
+}
+
+impl EngineHost {
+    pub fn new(context: Arc<Context>, talk: &Talk, exec: ExecId, consumed: u64) -> Self {
+        let policy = policy(&context.shared);
+        Self {
+            phase: talk.phase,
+            own: talk.own.clone(),
+            policy,
+            exec,
+            consumed: AtomicU64::new(consumed),
+            waits: AtomicBool::new(false),
+            halt: Mutex::new(None),
+            context,
+        }
+    }
+
+    pub fn waits_for_person(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub fn halt(&self) -> Option<Halt> {
+        self.halt.lock().take()
+    }
+
+    async fn commit(&self, writes: &[Write], events: &[EventPayload]) -> Result<(), HostError> {
+        self.context.commit(writes, events).await.map_err(|halt| {
+            let text = format!("{halt:?}");
+            *self.halt.lock() = Some(halt);
+            text.into()
+        })
+    }
+
+    /// Run and step wait, or go on.
+    async fn waiting(&self, waits: bool) -> Result<(Vec<Write>, Vec<EventPayload>), Halt> {
+        let (run_event, step_event) =
+            if waits { (RunEvent::Wait, StepEvent::Wait) } else { (RunEvent::Resume, StepEvent::Resume) };
+        let Some(run) = self.context.run() else { return Ok((Vec::new(), Vec::new())) };
+        if (run.state == RunState::Waiting) == waits {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let (mut writes, mut events) = self.context.run_moves(run_event, None)?;
+        if let Some(step) = run.step {
+            let (w, e) = self.context.step_moves(step, step_event).await?;
+            writes.extend(w);
+            events.extend(e);
+        }
+        Ok((writes, events))
+    }
+
+    async fn ask(&self, asked: &PersonRequest) -> Result<Decision, Halt> {
+        let context = &self.context;
+        let store = &context.shared.store;
+        let known = store
+            .requests(context.session.id)
+            .await?
+            .into_iter()
+            .find(|request| tool_use_of(request) == Some(asked.tool_use_id.as_str()));
+        let id = match known {
+            Some(Request { state: RequestState::Answered { answer, .. }, .. }) => return Ok(answer.into()),
+            Some(request) if request.state == RequestState::Open => request.id,
+            _ => {
+                let request = Request {
+                    id: RequestId::new(context.shared.mint.as_ref()),
+                    session: context.session.id,
+                    run: Some(context.run_id()?),
+                    kind: asked.kind.clone(),
+                    state: RequestState::Open,
+                    asked_at: context.shared.now(),
+                };
+                let (mut writes, mut events) = self.waiting(true).await?;
+                events.push(EventPayload::Question { request: request.id, ask: request.kind.clone() });
+                let id = request.id;
+                writes.push(Write::AddRequest(request));
+                context.commit(&writes, &events).await?;
+                id
+            }
+        };
+        self.waits.store(true, Ordering::Relaxed);
+        loop {
+            let session = store.session(context.session.id).await?;
+            let seen = session.map_or(0, |session| session.last_event);
+            let requests = store.requests(context.session.id).await?;
+            match requests.into_iter().find(|request| request.id == id).map(|request| request.state) {
+                Some(RequestState::Answered { answer, .. }) => {
+                    self.waits.store(false, Ordering::Relaxed);
+                    let (writes, events) = self.waiting(false).await?;
+                    context.commit(&writes, &events).await?;
+                    return Ok(answer.into());
+                }
+                Some(RequestState::Open) => {}
+                _ => {
+                    self.waits.store(false, Ordering::Relaxed);
+                    return Ok(Decision::Deny { reason: "nobody answers any more".to_owned(), interrupt: false });
+                }
+            }
+            if *context.let_go.borrow() == LetGo::GoingDown {
+                return Ok(Decision::Defer);
+            }
+            let mut let_go = context.let_go.clone();
+            tokio::select! {
+                () = store.wait_for_events(context.session.id, seen) => {}
+                _ = let_go.changed() => {}
+            }
+        }
+    }
+}
+
+/// The team's rules. A rule that cannot be read was refused when the settings were.
+fn policy(shared: &Shared) -> Policy {
+    let read = |rules: &[String]| -> Vec<Rule> { rules.iter().filter_map(|rule| rule.parse().ok()).collect() };
+    let rules =
+        |rules: &crate::ToolRules| Rules { allow: read(&rules.allow), deny: read(&rules.deny), ask: read(&rules.ask) };
+    let settings = &shared.settings.agent;
+    Policy { plan: rules(&settings.planning), execute: rules(&settings.execution) }
+}
+
+#[async_trait]
+impl Host for EngineHost {
+    async fn take(&self, batch: Batch) -> Result<(), HostError> {
+        let run = self.context.run_id().map_err(|halt| format!("{halt:?}"))?;
+        let events: Vec<EventPayload> = batch.events.into_iter().filter_map(|event| payload(run, event)).collect();
+        let from = self.consumed.load(Ordering::Relaxed);
+        let mut writes = vec![Write::ExecProgress { id: self.exec, consumed: batch.consumed, ended: None }];
+        if !batch.raw.is_empty() {
+            let blob = self.context.shared.store.put_blob(&batch.raw).await?;
+            writes.push(Write::Output(OutputChunk { exec: self.exec, from, to: batch.consumed, blob }));
+        }
+        self.commit(&writes, &events).await?;
+        self.consumed.store(batch.consumed, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn journal(&self, line: &StdinLine) -> Result<(), HostError> {
+        let line = store::StdinLine {
+            exec: self.exec,
+            seq: i64::try_from(line.seq)?,
+            key: line.key.clone(),
+            line: line.line.clone(),
+        };
+        self.commit(&[Write::Stdin(line)], &[]).await
+    }
+
+    async fn judge(&self, call: &Call) -> Verdict {
+        let one_shot = self.context.session.mode == domain::Mode::OneShot;
+        self.policy.judge(self.phase, one_shot, &call.tool, &call.input)
+    }
+
+    async fn person(&self, request: &PersonRequest) -> Decision {
+        match self.ask(request).await {
+            Ok(decision) => decision,
+            Err(halt) => {
+                tracing::warn!(?halt, "a person could not be asked");
+                *self.halt.lock() = Some(halt);
+                Decision::Defer
+            }
+        }
+    }
+
+    async fn withdraw(&self, tool_use_id: &str) {
+        self.waits.store(false, Ordering::Relaxed);
+        let context = &self.context;
+        let Ok(requests) = context.shared.store.requests(context.session.id).await else { return };
+        let open = requests
+            .into_iter()
+            .find(|request| tool_use_of(request) == Some(tool_use_id) && request.state == RequestState::Open);
+        if let Some(request) = open
+            && let Ok((mut writes, mut events)) = self.waiting(false).await
+        {
+            writes.push(Write::Request(request.id, RequestState::Cancelled));
+            events.push(EventPayload::Answer { request: request.id, from: Actor::System, answer: None });
+            // An answer that just came makes this refuse; then there is nothing to withdraw.
+            let _ = context.commit(&writes, &events).await;
+        }
+    }
+
+    async fn call_tool(&self, call: &OwnCall) -> Result<String, String> {
+        self.own.call(call).await
+    }
+}
+
+/// What people see of an agent's event.
+fn payload(run: domain::RunId, event: AgentEvent) -> Option<EventPayload> {
+    let note = |level, text: String| Some(EventPayload::Note { level, text });
+    match event {
+        AgentEvent::TextDelta { text, .. } => Some(EventPayload::Text { run, delta: text }),
+        AgentEvent::Text { text, parent: None, .. } if !text.trim().is_empty() => {
+            Some(EventPayload::Message { from: Actor::Agent, run: Some(run), text })
+        }
+        AgentEvent::ToolStarted { call, tool, kind, title, input, .. } => {
+            Some(EventPayload::ToolStarted { run, call, tool, kind, title, input })
+        }
+        AgentEvent::ToolFinished { call, ok, output, .. } => Some(EventPayload::ToolFinished { run, call, ok, output }),
+        AgentEvent::Retry { attempt, max, delay_ms, error, .. } => note(
+            NoteLevel::Warning,
+            format!(
+                "The model's API failed ({error}); asking again in {:.1} s, {attempt} of {max}.",
+                std::time::Duration::from_millis(delay_ms).as_secs_f32()
+            ),
+        ),
+        AgentEvent::Limit { status, kind, .. } => {
+            note(NoteLevel::Warning, format!("The account's limit `{kind}`: {status}."))
+        }
+        AgentEvent::Denied { tool, reason, .. } => note(NoteLevel::Info, format!("{tool} was not allowed: {reason}")),
+        AgentEvent::Compacted => {
+            note(NoteLevel::Info, "Older parts of the agent's conversation were summarised.".to_owned())
+        }
+        AgentEvent::ToolServerFailed { server } => {
+            note(NoteLevel::Warning, format!("The tool server `{server}` did not start."))
+        }
+        AgentEvent::Warning { text } => note(NoteLevel::Warning, text),
+        _ => None,
+    }
+}

@@ -1,0 +1,179 @@
+//! One server's engine: put together, started, asked, shut down.
+
+use crate::{
+    Command, Person, Problem, ProblemCode, Reply, Settings,
+    converse::CLAUDE_INSIDE,
+    halt::chain,
+    janitor, people,
+    shared::{Shared, ensure_user},
+    worker,
+    workspace::MODEL_PORT,
+};
+use domain::{Account, AccountId, Clock, Event, HostId, Mint, Role, SessionNumber};
+use futures::Stream;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use store::Store;
+use tokio_util::task::TaskTracker;
+
+/// How long work may take to be handed back when the server goes down.
+const LEAVE: Duration = Duration::from_secs(15);
+
+/// How many events are read at once when a session is followed.
+const PAGE: i64 = 500;
+
+/// What an engine is made of.
+pub struct Parts {
+    /// How work is done.
+    pub settings: Settings,
+    /// The record.
+    pub store: Arc<dyn Store>,
+    /// The Messages API's key; without one no session can be made.
+    pub key: Option<secrets::Secret>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub mint: Arc<dyn Mint>,
+    /// Who asks when nobody else is named; the account's first admin.
+    pub owner: Person,
+    /// Sandboxes of this machine; the engine adds the agent's program.
+    pub sandbox: sandbox::LocalConfig,
+    /// True when no other server can share the record (SQLite, whose lock this process holds): every lease that somebody
+    /// holds is then a dead server's and is taken over at once.
+    pub alone: bool,
+    /// False for commands that only look: no worker claims anything.
+    pub work: bool,
+}
+
+/// One server's engine.
+pub struct Engine {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Puts the parts together, takes over what a dead server left, and starts the workers.
+    ///
+    /// Errors are for the person who starts it: what is missing on this machine, and how to get it.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, Problem> {
+        let Parts { settings, store, key, clock, mint, owner, mut sandbox, alone, work } = parts;
+        let account = store.account(&Account { id: AccountId::new(mint.as_ref()), name: "default".to_owned() }).await?;
+        let owner = ensure_user(store.as_ref(), mint.as_ref(), account.id, &owner, Role::Admin).await?;
+        let host = host_id(&settings.data_dir, mint.as_ref())?;
+        sandbox.tools.extend(agent_mounts(&settings)?);
+        let provider = sandbox::LocalProvider::new(sandbox).map_err(|error| environment(&error))?;
+        let git = forge::Git::new("git", &settings.data_dir.join("git")).await?;
+        let forge = forge::LocalForge::new(git.clone(), store.clone(), clock.clone());
+        let shared = Arc::new(Shared::new(
+            settings,
+            store,
+            Arc::new(provider),
+            (forge, git),
+            clock,
+            mint,
+            key,
+            (account, owner),
+            host,
+        ));
+        let engine = Arc::new(Self { shared: shared.clone(), tasks: TaskTracker::new() });
+        if work {
+            if alone {
+                janitor::take_over_everything(&shared).await?;
+            }
+            janitor::sweep(&shared).await?;
+            for _ in 0..shared.settings.workers.max(1) {
+                engine.tasks.spawn(worker::run(shared.clone()));
+            }
+            engine.tasks.spawn(janitor::run(shared));
+        }
+        Ok(engine)
+    }
+
+    /// Does what `who` asks; the server's own user when nobody is named.
+    pub async fn call(&self, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
+        people::handle(&self.shared, who, command).await
+    }
+
+    /// The events of a session above `after`, each once and in order, and those that come.
+    pub fn follow(
+        self: &Arc<Self>,
+        session: SessionNumber,
+        after: i64,
+    ) -> impl Stream<Item = Result<Event, Problem>> + Send + use<> {
+        let shared = self.shared.clone();
+        let state = (shared, after, Vec::<Event>::new().into_iter());
+        futures::stream::try_unfold(state, move |(shared, mut seen, mut page)| async move {
+            loop {
+                if let Some(event) = page.next() {
+                    seen = event.number;
+                    return Ok(Some((event, (shared, seen, page))));
+                }
+                let id = shared.session(session).await?.id;
+                page = shared.store.events(id, seen, PAGE).await?.into_iter();
+                if page.as_slice().is_empty() {
+                    if shared.is_going_down() {
+                        return Ok(None);
+                    }
+                    shared.store.wait_for_events(id, seen).await;
+                }
+            }
+        })
+    }
+
+    /// Hands back what is being worked on and stops. Sandboxes live on until their lease runs out, so that the next
+    /// server carries on where this one left.
+    pub async fn shutdown(&self) {
+        self.shared.down.send_replace(true);
+        self.shared.stops.notify_waiters();
+        self.tasks.close();
+        if tokio::time::timeout(LEAVE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some work could not be handed back in time; its leases will run out");
+        }
+    }
+}
+
+fn environment(error: &dyn std::error::Error) -> Problem {
+    Problem::new(ProblemCode::Environment, chain(error)).mend("`runyard doctor` says what is missing and how to get it")
+}
+
+fn io_problem(what: &str, path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(ProblemCode::Environment, format!("failed to {what} {}: {error}", path.display()))
+}
+
+/// This machine's id, made at the first start in this data directory.
+fn host_id(data: &Path, mint: &dyn Mint) -> Result<HostId, Problem> {
+    let path = data.join("host");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text
+            .parse()
+            .map_err(|error| Problem::new(ProblemCode::Environment, format!("{} is damaged: {error}", path.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let id = HostId::new(mint);
+            write_whole(&path, id.to_string().as_bytes()).map_err(|error| io_problem("write", &path, &error))?;
+            Ok(id)
+        }
+        Err(error) => Err(io_problem("read", &path, &error)),
+    }
+}
+
+/// Writes a file so that it is there whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, bytes)?;
+    std::fs::rename(&fresh, path)
+}
+
+/// The agent's program and the settings that nothing in a repository can override, read-only in every sandbox.
+fn agent_mounts(settings: &Settings) -> Result<Vec<sandbox::Mount>, Problem> {
+    let managed = settings.data_dir.join("managed-settings.json");
+    let value = agent::managed_settings(&format!("http://127.0.0.1:{MODEL_PORT}"));
+    write_whole(&managed, value.to_string().as_bytes()).map_err(|error| io_problem("write", &managed, &error))?;
+    let mut mounts = vec![sandbox::Mount { host: managed, inside: PathBuf::from(agent::MANAGED_SETTINGS_PATH) }];
+    if settings.agent.claude.is_file() {
+        mounts.push(sandbox::Mount { host: settings.agent.claude.clone(), inside: PathBuf::from(CLAUDE_INSIDE) });
+    }
+    Ok(mounts)
+}

@@ -1,0 +1,65 @@
+//! What people ask: each command becomes reads, checks and one guarded commit.
+
+mod merging;
+mod publishing;
+mod reviews;
+mod runbooks;
+mod sessions;
+mod steering;
+mod views;
+
+pub(crate) use publishing::publish_options;
+pub(crate) use runbooks::{keeps_what_is_done, version_event, version_of};
+pub(crate) use steering::{queued, take_out};
+
+use crate::{Command, Person, Problem, Reply, shared::Shared};
+use domain::Actor;
+
+/// Does what `who` asks.
+pub(crate) async fn handle(shared: &Shared, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
+    let user = shared.user(who).await?;
+    let by = Actor::Person(user.id);
+    match command {
+        Command::AddRepository { name, path } => {
+            sessions::add_repository(shared, name, &path).await.map(Reply::Repository)
+        }
+        Command::Repositories => Ok(Reply::Repositories(shared.store.repositories(shared.account.id).await?)),
+        Command::CreateSession(new) => sessions::create(shared, &user, new).await,
+        Command::Sessions { archived, all, limit } => views::sessions(shared, archived, all, limit).await,
+        Command::Session { session } => {
+            let session = shared.session(session).await?;
+            Ok(Reply::Session(Box::new(views::session(shared, session).await?)))
+        }
+        Command::Events { session, after, limit } => {
+            let session = shared.session(session).await?;
+            Ok(Reply::Events(shared.store.events(session.id, after, limit.clamp(1, 1000)).await?))
+        }
+        Command::Output { session, exec, from } => views::output(shared, session, exec, from).await,
+        Command::Message { session, text } => steering::message(shared, &user, session, &text).await,
+        Command::Execute { session, what } => steering::execute(shared, &user, session, &what, None).await,
+        Command::Stop { session } => steering::stop(shared, session).await,
+        Command::Retry { session, message } => steering::retry(shared, &user, session, message.as_deref()).await,
+        Command::Answer { session, request, answer } => steering::answer(shared, &user, session, request, answer).await,
+        Command::Edit { session, expected, edit } => runbooks::edit(shared, &user, session, expected, &edit).await,
+        Command::Restore { session, version } => runbooks::restore(shared, &user, session, version).await,
+        Command::Versions { session } => {
+            let session = shared.session(session).await?;
+            Ok(Reply::Versions(shared.store.runbooks(session.id).await?))
+        }
+        Command::Revert { session, step } => steering::revert(shared, &user, session, &step).await,
+        Command::MarkDone { session, step } => steering::mark_done(shared, by, session, &step).await,
+        Command::Cancel { session, action } => steering::cancel(shared, session, action).await,
+        Command::Archive { session, archived } => steering::archive(shared, by, session, archived).await,
+        Command::Diff { session, step } => views::diff(shared, session, step.as_deref()).await,
+        Command::PullRequests { session, repository } => reviews::list(shared, session, repository.as_deref()).await,
+        Command::PullRequest { pull_request } => reviews::show(shared, &pull_request).await,
+        Command::PullRequestDiff { pull_request } => reviews::diff(shared, &pull_request).await,
+        Command::PullRequestComment { pull_request, body, line } => {
+            reviews::comment(shared, &user, &pull_request, &body, line).await
+        }
+        Command::PullRequestRevise { pull_request, instructions } => {
+            reviews::revise(shared, &user, &pull_request, instructions.as_deref()).await
+        }
+        Command::Merge { pull_request, squash } => merging::merge(shared, &pull_request, squash).await,
+    }
+}

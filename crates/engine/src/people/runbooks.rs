@@ -1,0 +1,201 @@
+//! Editing the runbook: every change is a new version.
+
+use super::steering::plan_of;
+use crate::{Edit, Problem, ProblemCode, Reply, shared::Shared};
+use domain::{
+    Actor, EventPayload, Mint, RunbookVersion, Session, SessionNumber, Step, StepId, Timestamp, User, UserId,
+    VersionStep,
+};
+use runbook::Document;
+use std::collections::HashMap;
+use store::{Fence, Write};
+use uuid::Uuid;
+
+/// The next version with `text`: its steps have ids that follow from `before`. The second value are the leaves that are
+/// new, each with the agent conversation that it will have.
+pub(crate) fn version_of(
+    mint: &dyn Mint,
+    session: &Session,
+    before: Option<&RunbookVersion>,
+    document: &Document,
+    author: Option<UserId>,
+    now: Timestamp,
+) -> (RunbookVersion, Vec<(StepId, Uuid)>) {
+    let old: Vec<_> = before.map_or_else(Vec::new, |before| {
+        let keys = Document::parse(before.text.as_str()).step_keys();
+        keys.into_iter().zip(before.steps.iter().map(|step| step.id.0)).collect()
+    });
+    let ids = runbook::assign_ids(&old, document, &mut || mint.uuid());
+    let steps: Vec<VersionStep> = document
+        .steps()
+        .iter()
+        .zip(ids)
+        .map(|(step, id)| VersionStep {
+            id: StepId(id),
+            number: step.number.to_string(),
+            title: step.title.clone(),
+            leaf: step.is_leaf(),
+        })
+        .collect();
+    let fresh = steps.iter().filter(|step| step.leaf).map(|step| (step.id, mint.uuid())).collect();
+    let version = RunbookVersion {
+        session: session.id,
+        version: before.map_or(0, |before| before.version) + 1,
+        text: document.text().to_owned(),
+        steps,
+        author,
+        restores: None,
+        created_at: now,
+    };
+    (version, fresh)
+}
+
+pub(crate) fn version_event(version: &RunbookVersion, from: Actor) -> EventPayload {
+    EventPayload::PlanVersion {
+        version: version.version,
+        from,
+        leaves: version.leaves().count(),
+        top_level: version.steps.iter().filter(|step| !step.number.contains('.')).count(),
+        restores: version.restores,
+    }
+}
+
+/// Refuses a new version that changes a completed step's text or takes away a step that is completed or at work.
+pub(crate) fn keeps_what_is_done(
+    before: &RunbookVersion,
+    after: &RunbookVersion,
+    states: &HashMap<StepId, Step>,
+) -> Result<(), Problem> {
+    let (old, new) = (Document::parse(before.text.as_str()), Document::parse(after.text.as_str()));
+    let text_of = |document: &Document, version: &RunbookVersion, id: StepId| {
+        let place = version.steps.iter().position(|step| step.id == id)?;
+        let step = document.steps().get(place)?;
+        Some((step.title.clone(), document.text()[step.body.clone()].trim().to_owned()))
+    };
+    for leaf in before.leaves() {
+        let Some(row) = states.get(&leaf.id).filter(|row| row.state.is_completed() || row.state.is_running()) else {
+            continue;
+        };
+        let was = text_of(&old, before, leaf.id);
+        let is = text_of(&new, after, leaf.id);
+        if row.state.is_completed() && was != is {
+            return Err(Problem::new(
+                ProblemCode::Conflict,
+                format!("step {} `{}` is completed, so its text cannot change", leaf.number, leaf.title),
+            )
+            .mend("revert the step first, or leave its text as it is"));
+        }
+        if is.is_none() {
+            return Err(Problem::new(
+                ProblemCode::Conflict,
+                format!("step {} `{}` is being executed, so it cannot be taken out", leaf.number, leaf.title),
+            )
+            .mend("stop it first"));
+        }
+    }
+    Ok(())
+}
+
+/// Stores an edit of a person.
+pub(super) async fn edit(
+    shared: &Shared,
+    user: &User,
+    session: SessionNumber,
+    expected: i64,
+    edit: &Edit,
+) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    let current = shared.store.runbook(session.id, None).await?;
+    let at = current.as_ref().map_or(0, |version| version.version);
+    if at != expected {
+        return Err(Problem::new(
+            ProblemCode::Conflict,
+            format!("the runbook is at version {at} now, your edit started from version {expected}"),
+        )
+        .mend("look at the newest version and edit that"));
+    }
+    let bad = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::BadRequest, error.to_string());
+    let base = || {
+        current.as_ref().map(|version| Document::parse(version.text.as_str())).ok_or_else(|| {
+            Problem::new(ProblemCode::Conflict, format!("{} has no runbook yet", session.number))
+                .mend("give the whole text")
+        })
+    };
+    let number = |text: &str| text.parse::<runbook::StepNumber>().map_err(|error| bad(&error));
+    let states =
+        shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect::<HashMap<_, _>>();
+    let locked = |number: &runbook::StepNumber| {
+        current
+            .as_ref()
+            .and_then(|version| version.numbered(&number.to_string()))
+            .is_some_and(|step| states.get(&step.id).is_some_and(|row| row.state.is_completed()))
+    };
+    let apply = |edit: runbook::Edit| {
+        runbook::edit(&base()?, &edit, &locked).map_err(|error| match error {
+            runbook::EditError::Invalid(diagnostics) => {
+                Problem::new(ProblemCode::BadRequest, runbook::render_text("runbook", &diagnostics))
+                    .mend("mend what is named and save again; the stored version is unchanged")
+            }
+            runbook::EditError::Locked(_) => Problem::new(ProblemCode::Conflict, error.to_string()),
+            error => bad(&error),
+        })
+    };
+    let document = match edit {
+        Edit::Text { text } => Document::parse(text.as_str()),
+        Edit::Step { step, text } => {
+            apply(runbook::Edit::ReplaceStep { number: number(step)?, text: text.clone(), with_substeps: false })?
+        }
+        Edit::Delete { step } => apply(runbook::Edit::DeleteStep { number: number(step)? })?,
+    };
+    let diagnostics = runbook::check(&document);
+    if runbook::has_errors(&diagnostics) {
+        return Err(Problem::new(ProblemCode::BadRequest, runbook::render_text("runbook", &diagnostics))
+            .mend("mend what is named and save again; the stored version is unchanged"));
+    }
+    let (version, fresh) =
+        version_of(shared.mint.as_ref(), &session, current.as_ref(), &document, Some(user.id), shared.now());
+    if let Some(before) = &current {
+        keeps_what_is_done(before, &version, &states)?;
+    }
+    store_version(shared, &session, version, fresh, Actor::Person(user.id)).await
+}
+
+/// Makes an older version the newest again.
+pub(super) async fn restore(
+    shared: &Shared,
+    user: &User,
+    session: SessionNumber,
+    wanted: i64,
+) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    let (current, states) = plan_of(shared, &session).await?;
+    let older = shared.store.runbook(session.id, Some(wanted)).await?.ok_or_else(|| {
+        Problem::new(ProblemCode::NotFound, format!("the runbook has no version {wanted}"))
+            .mend(format!("it has versions 1 to {}", current.version))
+    })?;
+    let version = RunbookVersion {
+        version: current.version + 1,
+        author: Some(user.id),
+        restores: Some(wanted),
+        created_at: shared.now(),
+        ..older
+    };
+    keeps_what_is_done(&current, &version, &states)?;
+    let fresh = version.leaves().map(|step| (step.id, shared.mint.uuid())).collect();
+    store_version(shared, &session, version, fresh, Actor::Person(user.id)).await
+}
+
+async fn store_version(
+    shared: &Shared,
+    session: &Session,
+    version: RunbookVersion,
+    fresh: Vec<(StepId, Uuid)>,
+    from: Actor,
+) -> Result<Reply, Problem> {
+    let event = version_event(&version, from);
+    shared
+        .store
+        .commit(session.id, Fence::Open, &[Write::AddRunbook(version.clone(), fresh)], &[event], shared.now())
+        .await?;
+    Ok(Reply::Version(Box::new(version)))
+}

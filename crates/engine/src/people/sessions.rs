@@ -1,0 +1,255 @@
+//! Repositories and new sessions.
+
+use super::steering::{checked_text, queued};
+use crate::{
+    NewSession, Problem, ProblemCode, Reply,
+    halt::chain,
+    kept,
+    shared::{Shared, ensure_user},
+};
+use domain::{
+    ActionKind, Actor, BranchName, EventPayload, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role, Session,
+    SessionId, SessionNumber, Usage, User,
+};
+use forge::Forge;
+use std::path::{Path, PathBuf};
+
+/// Longest title that is made from a request, in characters.
+const TITLE_LENGTH: usize = 72;
+
+impl From<forge::Error> for Problem {
+    fn from(error: forge::Error) -> Self {
+        let code = match &error {
+            forge::Error::PathMissing { .. }
+            | forge::Error::NotARepository { .. }
+            | forge::Error::MissingBranch { .. } => ProblemCode::NotFound,
+            _ if error.is_transient() => ProblemCode::Environment,
+            _ => ProblemCode::Conflict,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+fn canonical(path: &str) -> Result<PathBuf, Problem> {
+    std::fs::canonicalize(path).map_err(|error| {
+        Problem::new(
+            ProblemCode::NotFound,
+            format!("`{path}` is neither a registered repository nor a folder: {error}"),
+        )
+        .mend("`runyard repo list` shows the registered ones; or give the path of a git repository")
+    })
+}
+
+/// Registers a repository on disk; the same path again gives the one that is registered.
+pub(super) async fn add_repository(shared: &Shared, name: Option<String>, path: &str) -> Result<Repository, Problem> {
+    let upstream = forge::Upstream::open(&shared.git, &canonical(path)?).await?;
+    let location = upstream.path().to_string_lossy().into_owned();
+    let known = shared.store.repositories(shared.account.id).await?;
+    if let Some(found) = known.iter().find(|repository| repository.location == location) {
+        return match name {
+            Some(name) if name != found.name => Err(Problem::new(
+                ProblemCode::Conflict,
+                format!("`{location}` is registered as `{}` already", found.name),
+            )),
+            _ => Ok(found.clone()),
+        };
+    }
+    let name = match name {
+        Some(name) => checked_name(&name)?,
+        None => free_name(&location, &known),
+    };
+    let new = Repository {
+        id: RepositoryId::new(shared.mint.as_ref()),
+        account: shared.account.id,
+        name,
+        forge: shared.forge.kind().to_owned(),
+        location,
+    };
+    Ok(shared.store.add_repository(&new).await?)
+}
+
+fn checked_name(name: &str) -> Result<String, Problem> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    if name.is_empty() || name.len() > 100 || !name.chars().all(fits) || name.starts_with(['/', '.', '-']) {
+        return Err(Problem::new(
+            ProblemCode::BadRequest,
+            format!("`{}` is not a repository name", name.escape_debug()),
+        )
+        .mend("use letters, digits, `-`, `_`, `.` and `/`, up to 100"));
+    }
+    Ok(name.to_owned())
+}
+
+/// The folder's name, with a number behind it when another repository has that name.
+fn free_name(location: &str, known: &[Repository]) -> String {
+    let folder = Path::new(location).file_name().map_or_else(|| "repository".into(), |name| name.to_string_lossy());
+    let cleaned: String = folder
+        .trim_end_matches(".git")
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' })
+        .collect();
+    let base = if cleaned.is_empty() { "repository".to_owned() } else { cleaned };
+    let taken = |name: &str| known.iter().any(|repository| repository.name == name);
+    if !taken(&base) {
+        return base;
+    }
+    (2..).map(|n| format!("{base}-{n}")).find(|name| !taken(name)).unwrap_or(base)
+}
+
+/// The repository with this name, or at this path.
+pub(super) async fn find_repository(shared: &Shared, given: &str) -> Result<Repository, Problem> {
+    let known = shared.store.repositories(shared.account.id).await?;
+    if let Some(found) = known.iter().find(|repository| repository.name == given) {
+        return Ok(found.clone());
+    }
+    add_repository(shared, None, given).await
+}
+
+/// Makes a session: everything that can be wrong with the request is found before anything is stored.
+pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Result<Reply, Problem> {
+    let prompt = checked_text(&new.prompt, "task")?;
+    let target: Option<BranchName> = match &new.target_branch {
+        Some(name) => Some(
+            name.parse()
+                .map_err(|error: domain::InvalidBranch| Problem::new(ProblemCode::BadRequest, error.to_string()))?,
+        ),
+        None => None,
+    };
+    let labels = checked_labels(&new.labels)?;
+    if shared.key.is_none() {
+        return Err(Problem::new(ProblemCode::Environment, "there is no key for the Messages API").mend(
+            "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file",
+        ));
+    }
+    let repository = find_repository(shared, &new.repository).await?;
+    let _lock = shared.lock_mirror(repository.id).await;
+    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    shared.forge.fetch(&repository, &mirror).await?;
+    let target_branch = match target {
+        Some(branch) => branch,
+        None => shared.forge.default_branch(&repository).await?.ok_or_else(|| {
+            Problem::new(ProblemCode::BadRequest, format!("`{}` has no branch checked out", repository.location))
+                .mend("name one with --target-branch")
+        })?,
+    };
+    let base = mirror.resolve_branch(&target_branch).await?;
+    let upstream = forge::Upstream::open(&shared.git, Path::new(&repository.location)).await?;
+    let mut warnings = Vec::new();
+    if upstream.has_uncommitted_work().await.unwrap_or(false) {
+        warnings.push(format!(
+            "`{}` has uncommitted work; the session starts from the last commit of {target_branch} and does not see it",
+            repository.location
+        ));
+    }
+    let requester = match &new.requester {
+        Some(person) => {
+            ensure_user(shared.store.as_ref(), shared.mint.as_ref(), shared.account.id, person, Role::Member).await?
+        }
+        None => user.clone(),
+    };
+    let one_shot = new.mode == Mode::OneShot;
+    // A one-shot is one draft that grows, unless the request says otherwise.
+    let pr_mode = new.pr_mode.unwrap_or(if one_shot { PrMode::SinglePr } else { shared.settings.pr_mode });
+    if one_shot && pr_mode == PrMode::Manual {
+        return Err(Problem::new(
+            ProblemCode::BadRequest,
+            "a one-shot asks nobody, so it cannot use manual pull requests",
+        )
+        .mend("choose stacked_pr or single_pr, or leave out --one-shot"));
+    }
+    let settings = &shared.settings;
+    let session = Session {
+        id: SessionId::new(shared.mint.as_ref()),
+        number: SessionNumber(0),
+        account: shared.account.id,
+        repository: repository.id,
+        requester: requester.id,
+        title: title_of(new.title.as_deref(), &prompt),
+        prompt: prompt.clone(),
+        mode: new.mode,
+        pr_mode,
+        draft: new.draft.unwrap_or(settings.draft),
+        labels,
+        target_branch,
+        base,
+        budget: domain::Budget {
+            cost: new.budget.cost.or(settings.session_budget.cost),
+            tokens: new.budget.tokens.or(settings.session_budget.tokens),
+            seconds: new.budget.seconds.or(settings.session_budget.seconds),
+        },
+        run_budget: settings.run_budget,
+        agent_session: shared.mint.uuid(),
+        version: 0,
+        last_event: 0,
+        usage: Usage::default(),
+        archived: false,
+        created_at: shared.now(),
+    };
+    mirror.keep(&kept::base(session.id)?, &session.base).await?;
+    let action = queued(shared, &session, &[], 0, ActionKind::Plan, Some(requester.id));
+    let mut events = vec![EventPayload::Message { from: Actor::Person(requester.id), run: None, text: prompt }];
+    events.extend(warnings.iter().map(|text| EventPayload::Note { level: NoteLevel::Warning, text: text.clone() }));
+    let session = shared.store.create_session(&session, &[action], &events, shared.now()).await?;
+    Ok(Reply::Created { session: Box::new(session), warnings })
+}
+
+/// Labels in the given order, each once.
+fn checked_labels(labels: &[String]) -> Result<Vec<String>, Problem> {
+    let mut kept: Vec<String> = Vec::new();
+    for label in labels {
+        let label = label.trim();
+        if label.is_empty() || label.len() > 50 || label.chars().any(char::is_control) {
+            return Err(Problem::new(ProblemCode::BadRequest, format!("`{}` is not a label", label.escape_debug()))
+                .mend("a label has 1 to 50 bytes and no control characters"));
+        }
+        if !kept.iter().any(|known| known == label) {
+            kept.push(label.to_owned());
+        }
+    }
+    Ok(kept)
+}
+
+/// The given title, else the request's first line, cut at a word.
+fn title_of(given: Option<&str>, prompt: &str) -> String {
+    let clean =
+        |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), "");
+    if let Some(title) = given.map(clean).filter(|title| !title.is_empty()) {
+        return title.chars().take(200).collect();
+    }
+    let line = clean(prompt.lines().next().unwrap_or_default());
+    if line.chars().count() <= TITLE_LENGTH {
+        return line;
+    }
+    let mut title = String::new();
+    for word in line.split(' ') {
+        if title.chars().count() + word.chars().count() + 2 > TITLE_LENGTH && !title.is_empty() {
+            break;
+        }
+        if !title.is_empty() {
+            title.push(' ');
+        }
+        title.push_str(word);
+    }
+    format!("{}…", title.chars().take(TITLE_LENGTH - 1).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_first_line_cut_at_a_word() {
+        assert_eq!(title_of(None, "Fix the tests\nmore"), "Fix the tests");
+        assert_eq!(title_of(Some("  Given\ttitle "), "x"), "Given title");
+        let long = title_of(None, &"word ".repeat(40));
+        assert!(long.chars().count() <= TITLE_LENGTH && long.ends_with("word…"), "{long}");
+        assert_eq!(title_of(None, &"x".repeat(200)).chars().count(), TITLE_LENGTH);
+    }
+
+    #[test]
+    fn labels_are_kept_once_in_order() {
+        let labels = ["a", "b", "a"].map(str::to_owned);
+        assert_eq!(checked_labels(&labels).expect("valid"), ["a", "b"]);
+        assert!(checked_labels(&["\u{1b}[31m".to_owned()]).is_err());
+    }
+}

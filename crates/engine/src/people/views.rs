@@ -1,0 +1,220 @@
+//! What people see of sessions.
+
+use crate::{
+    Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, kept, selection::is_below, shared::Shared,
+};
+use domain::{
+    ActionKind, ActionState, Change, ExecId, RequestState, Run, RunState, RunbookVersion, Session, SessionNumber, Step,
+    StepId, StepState, Usage,
+};
+use forge::{DiffLimits, Forge};
+use std::{collections::HashMap, fmt::Write as _, time::Duration};
+use store::SessionFilter;
+
+/// A list of sessions, newest first.
+pub(super) async fn sessions(shared: &Shared, archived: bool, all: bool, limit: i64) -> Result<Reply, Problem> {
+    let filter =
+        SessionFilter { archived: (!all).then_some(archived), limit: limit.clamp(0, 1000), ..SessionFilter::default() };
+    let repositories: HashMap<_, _> = shared
+        .store
+        .repositories(shared.account.id)
+        .await?
+        .into_iter()
+        .map(|repository| (repository.id, repository.name))
+        .collect();
+    let mut lines = Vec::new();
+    for found in shared.store.sessions(shared.account.id, &filter).await? {
+        let view = session(shared, found).await?;
+        let leaves = || view.steps.iter().filter(|step| step.leaf);
+        lines.push(SessionLine {
+            number: view.session.number,
+            title: view.session.title.clone(),
+            repository: repositories.get(&view.session.repository).cloned().unwrap_or_default(),
+            completed: leaves().filter(|step| step.state.is_completed()).count(),
+            total: leaves().count(),
+            phase: view.phase,
+            cost: view.session.usage.cost,
+            created_at: view.session.created_at,
+            archived: view.session.archived,
+        });
+    }
+    Ok(Reply::Sessions(lines))
+}
+
+/// One session as it is now.
+pub(super) async fn session(shared: &Shared, session: Session) -> Result<SessionView, Problem> {
+    let store = &shared.store;
+    let repository = store.repository(session.repository).await?.map_or_else(String::new, |repository| repository.name);
+    let runbook = store.runbook(session.id, None).await?;
+    let steps: HashMap<_, _> = store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect();
+    let queue = store.queue(session.id).await?;
+    let runs = store.runs(session.id).await?;
+    let changes = store.changes(session.id).await?;
+    let open_requests: Vec<_> =
+        store.requests(session.id).await?.into_iter().filter(|request| request.state == RequestState::Open).collect();
+    let sandbox = store.sandboxes(session.id).await?.last().map(|record| record.state);
+    let views = runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, shared));
+    let phase = phase_of(&views, &queue, &runs, !open_requests.is_empty(), runbook.as_ref());
+    Ok(SessionView { session, repository, phase, runbook, steps: views, queue, runs, changes, open_requests, sandbox })
+}
+
+fn step_views(
+    version: &RunbookVersion,
+    steps: &HashMap<StepId, Step>,
+    runs: &[Run],
+    changes: &[Change],
+    shared: &Shared,
+) -> Vec<StepView> {
+    let state = |id: StepId| steps.get(&id).map_or(StepState::NotStarted, |step| step.state);
+    let now = shared.now();
+    version
+        .steps
+        .iter()
+        .map(|step| {
+            let leaves: Vec<StepId> = if step.leaf {
+                vec![step.id]
+            } else {
+                version.leaves().filter(|leaf| is_below(&leaf.number, &step.number)).map(|leaf| leaf.id).collect()
+            };
+            let mut usage = Usage::default();
+            let mut worked = Duration::ZERO;
+            for leaf in &leaves {
+                usage += steps.get(leaf).map(|step| step.usage).unwrap_or_default();
+                for run in runs.iter().filter(|run| run.step == Some(*leaf)) {
+                    worked += run.finished_at.unwrap_or(now).since(run.started_at);
+                }
+            }
+            let pull_request =
+                changes.iter().rev().find(|change| leaves.iter().any(|leaf| change.steps.contains(leaf)));
+            StepView {
+                number: step.number.clone(),
+                title: step.title.clone(),
+                leaf: step.leaf,
+                state: StepState::of_parent(leaves.iter().map(|leaf| state(*leaf))),
+                usage,
+                pull_request: pull_request.and_then(|change| change.pull_request),
+                seconds: worked.as_secs(),
+            }
+        })
+        .collect()
+}
+
+fn phase_of(
+    steps: &[StepView],
+    queue: &[domain::Action],
+    runs: &[Run],
+    waits: bool,
+    runbook: Option<&RunbookVersion>,
+) -> Phase {
+    if waits {
+        return Phase::Waiting;
+    }
+    let number =
+        |id: StepId| runbook.and_then(|version| version.step(id)).map_or_else(String::new, |step| step.number.clone());
+    if let Some(running) = queue.iter().find(|action| action.state == ActionState::Running) {
+        return match &running.kind {
+            ActionKind::Plan => Phase::Planning,
+            ActionKind::ExecuteStep { step, .. } => Phase::Executing { step: number(*step) },
+            other => Phase::Working { action: other.name().to_owned() },
+        };
+    }
+    if !queue.is_empty() {
+        return Phase::Queued;
+    }
+    let Some(version) = runbook else {
+        let message = runs.iter().rev().find_map(|run| match run.state {
+            RunState::Failed(_) | RunState::Stopped => Some(run.message.clone().unwrap_or_default()),
+            _ => None,
+        });
+        return Phase::PlanFailed { message: message.unwrap_or_else(|| "the agent made no plan".to_owned()) };
+    };
+    let leaves = || steps.iter().filter(|step| step.leaf);
+    let failed = leaves().find_map(|step| match step.state {
+        StepState::Failed(reason) => Some((step, reason)),
+        _ => None,
+    });
+    if let Some((step, reason)) = failed {
+        return Phase::Failed { step: step.number.clone(), reason };
+    }
+    if version.leaves().next().is_some() && leaves().all(|step| step.state.is_completed()) {
+        Phase::Completed
+    } else {
+        Phase::Planned
+    }
+}
+
+/// The stored bytes of an exec of this session.
+pub(super) async fn output(shared: &Shared, session: SessionNumber, exec: ExecId, from: u64) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    let mut own = false;
+    for run in shared.store.runs(session.id).await? {
+        own |= shared.store.execs(run.id).await?.iter().any(|row| row.id == exec);
+    }
+    if !own {
+        return Err(Problem::new(ProblemCode::NotFound, format!("{} has no exec {exec}", session.number)));
+    }
+    let mut bytes = Vec::new();
+    for chunk in shared.store.output(exec, from).await? {
+        let stored = shared.store.blob(chunk.blob).await?.ok_or_else(|| {
+            Problem::new(ProblemCode::Internal, format!("the output {}..{} of {exec} is lost", chunk.from, chunk.to))
+        })?;
+        let skip = usize::try_from(from.saturating_sub(chunk.from)).unwrap_or(usize::MAX).min(stored.len());
+        bytes.extend_from_slice(&stored[skip..]);
+    }
+    Ok(Reply::Text(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// What a session, or the last run of one of its steps, changed. The work of a failed run is shown as well.
+pub(super) async fn diff(shared: &Shared, session: SessionNumber, step: Option<&str>) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    let repository = shared.repository_of(&session).await?;
+    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    let nothing = || Problem::new(ProblemCode::NotFound, format!("{} has changed nothing yet", session.number));
+    let (base, head) = match step {
+        None => {
+            let changes = shared.store.changes(session.id).await?;
+            let head = changes.last().ok_or_else(nothing)?.head.clone();
+            (session.base.clone(), head)
+        }
+        Some(number) => {
+            let (version, _) = super::steering::plan_of(shared, &session).await?;
+            let id = version
+                .numbered(number)
+                .ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("the runbook has no step {number}")))?
+                .id;
+            let runs = shared.store.runs(session.id).await?;
+            let mut found = None;
+            for run in runs.iter().rev().filter(|run| run.step == Some(id)) {
+                let head = match &run.commit {
+                    Some(commit) => Some(commit.clone()),
+                    None => mirror.kept(&kept::run(run.id)?).await?,
+                };
+                if let (Some(base), Some(head)) = (run.base.clone(), head) {
+                    found = Some((base, head));
+                    break;
+                }
+            }
+            found.ok_or_else(nothing)?
+        }
+    };
+    let diff = mirror.diff(&base, &head, &DiffLimits::default()).await?;
+    Ok(Reply::Text(render_diff(&diff)))
+}
+
+/// A diff as text, patches one after another.
+pub(super) fn render_diff(diff: &forge::Diff) -> String {
+    let mut text = String::new();
+    for file in &diff.files {
+        text.push_str(&file.patch);
+        if !file.patch.is_empty() && !file.patch.ends_with('\n') {
+            text.push('\n');
+        }
+        if file.truncated {
+            let _ = writeln!(text, "(the rest of {} is not shown: it is too long)", file.path);
+        }
+    }
+    if diff.more_files > 0 {
+        let _ = writeln!(text, "({} more files are not shown)", diff.more_files);
+    }
+    text
+}

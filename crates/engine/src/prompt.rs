@@ -1,0 +1,163 @@
+//! What the agent is told.
+
+use domain::{Change, Mode, RunbookVersion, Session, StepId, StepState};
+use std::{collections::HashMap, fmt::Write as _};
+
+/// How the document must look that `submit_plan` takes.
+const FORMAT: &str = r"The runbook is a Markdown document of this shape:
+
+# Runbook: <title>
+
+<what this achieves: context for every step>
+
+## Summary of changes
+- <change>
+
+## Execution Steps
+
+### Step 1: <title>
+<context for this step>
+
+#### 1.1: <title>
+<one or two sentences>
+- <bullet: what to do, with file names>
+
+### Step 2: <title>
+...
+
+## Manual testing plan
+- <how a person tries it>
+
+Rules: steps are numbered 1, 2, 3 without gaps, substeps 1.1, 1.2 below their step; titles differ. Each top-level step becomes one pull request that can be reviewed on its own, each substep one commit. A step without substeps is executed itself. Tags before a title: [NO-CODE-CHANGE] for work that changes no file, [CONDITIONAL] with a bold line that says when the step applies, [MANUAL] for what only a person can do.
+Prove the work: below a step put fenced blocks that check it, with the info string `runnable bash name=<name> timeout=<duration> check`. They are run after the step in the repository's root and decide whether it succeeded; they must not change files. Use what the repository has (its tests, its linters); use commands that exist here.";
+
+/// Rules that hold in every phase.
+const HOUSE: &str = "You work in a sandbox without a network; the repository is at /code. Runyard commits, pushes and opens pull requests for you: leave your work in the tree and do not run git commands that write.";
+
+/// The first prompt of a session.
+pub(crate) fn plan(session: &Session, note: Option<&str>) -> String {
+    let mut text = format!(
+        "{HOUSE}\n\nMake a runbook for this request. Read the code first, as much as you need; change nothing.\n"
+    );
+    match session.mode {
+        Mode::Standard => text.push_str("Ask with AskUserQuestion when something that matters is unclear and the code does not tell.\n"),
+        Mode::OneShot => text.push_str("Nobody can answer questions: where something is unclear choose sensibly, and list what you assumed under a heading `## Assumptions` before the steps.\n"),
+    }
+    let _ = write!(
+        text,
+        "When it is ready, hand it in by calling the tool submit_plan. What it finds wrong, mend and hand in again.\n\n{FORMAT}\n\n# The request\n\n{}\n",
+        session.prompt
+    );
+    if let Some(note) = note {
+        let _ = write!(text, "\n# On top\n\n{note}\n");
+    }
+    text
+}
+
+/// Said when a turn ended without a plan.
+pub(crate) fn remind_plan() -> String {
+    "You have not handed in a runbook. Call the tool submit_plan with the whole document now; a plan in prose is not read.".to_owned()
+}
+
+/// A message of a person to a session that has (or has not yet) a plan.
+pub(crate) fn answer(version: Option<&RunbookVersion>, states: &HashMap<StepId, StepState>, message: &str) -> String {
+    let mut text = format!("{HOUSE}\n\nA person of the team says:\n\n{message}\n\n");
+    text.push_str("Answer in a few sentences. If it asks for another plan, call submit_plan with the whole changed runbook; steps that are completed must stay word for word. Change no files.\n");
+    if let Some(version) = version {
+        text.push_str("\nWhere the steps stand:\n");
+        for leaf in version.leaves() {
+            let state = states.get(&leaf.id).copied().unwrap_or(StepState::NotStarted);
+            let _ = writeln!(text, "- {} {}: {}", leaf.number, leaf.title, state.words());
+        }
+        let _ = write!(text, "\nThe runbook, version {}:\n\n{}\n", version.version, version.text);
+        let _ = write!(text, "\n{FORMAT}\n");
+    }
+    text
+}
+
+/// What an executed step is told.
+pub(crate) struct StepPrompt<'a> {
+    pub number: &'a str,
+    pub title: &'a str,
+    pub context: &'a str,
+    pub condition: Option<&'a str>,
+    pub no_code_change: bool,
+    pub conditional: bool,
+    pub checks: &'a [String],
+    pub note: Option<&'a str>,
+    pub again: bool,
+}
+
+/// The prompt of one leaf.
+pub(crate) fn step(prompt: &StepPrompt<'_>) -> String {
+    let mut text = format!("{HOUSE}\n\n");
+    if prompt.again {
+        text.push_str("This step was tried before and did not succeed. Its changes were taken back: start from the tree as it is.\n\n");
+    }
+    let _ = write!(
+        text,
+        "Execute step {}: {}\n\nDo this step only; other steps are executed on their own. This is the runbook's text for it, with what stands above it:\n\n{}\n",
+        prompt.number, prompt.title, prompt.context
+    );
+    if prompt.no_code_change {
+        text.push_str("\nThis step changes no file of the repository; say what you found in your last message.\n");
+    }
+    if prompt.conditional {
+        let condition = prompt.condition.unwrap_or("the condition in its text");
+        let _ = write!(
+            text,
+            "\nThe step is conditional ({condition}). Find out whether it applies. If not, call the tool skip_step with the reason and do nothing else.\n"
+        );
+    }
+    if !prompt.checks.is_empty() {
+        let _ = write!(
+            text,
+            "\nThese checks are run afterwards and must pass; do not change them: {}\n",
+            prompt.checks.join(", ")
+        );
+    }
+    if let Some(note) = prompt.note {
+        let _ = write!(text, "\nA person of the team says on top:\n\n{note}\n");
+    }
+    text.push_str("\nFinish with a short message: what you did and why.\n");
+    text
+}
+
+/// What a change's reviewers want.
+pub(crate) fn revise(change: &Change, instructions: &str) -> String {
+    format!(
+        "{HOUSE}\n\nReviewers of the pull request `{}` (branch {}) want this changed. Do what they ask, nothing else:\n\n{instructions}\n\nFinish with a short message: what you did about each point.\n",
+        change.title, change.branch
+    )
+}
+
+/// A branch whose base moved and no longer fits.
+pub(crate) fn conflict(change: &Change, files: &[String]) -> String {
+    format!(
+        "{HOUSE}\n\nThe branch {} (`{}`) was merged with what is below it and these files conflict: {}. They hold conflict markers. Resolve every one so that both sides' intent is kept, and leave no marker.\n",
+        change.branch,
+        change.title,
+        files.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_what_it_needs_and_no_more() {
+        let prompt = StepPrompt {
+            number: "1.2",
+            title: "Add index",
+            context: "# Runbook: Demo\n\n#### 1.2: Add index\nText.",
+            condition: None,
+            no_code_change: false,
+            conditional: false,
+            checks: &["tests".to_owned()],
+            note: Some("be brief"),
+            again: true,
+        };
+        insta::assert_snapshot!(step(&prompt));
+    }
+}

@@ -1,0 +1,339 @@
+//! From a tree that a run proposes to a commit, a branch and a pull request.
+
+use crate::{
+    body,
+    context::Context,
+    halt::Halt,
+    kept,
+    stack::{self, Goal, NEXT_BRANCH},
+    workspace::Place,
+};
+use domain::{
+    Change, ChangeId, ChangeKey, ChangeState, CheckOutcome, CommitId, Mode, PrMode, Run, RunbookVersion, StepId,
+    StepState,
+};
+use forge::{Forge, Message, Mirror, NewPullRequest};
+use std::collections::HashMap;
+use store::Write;
+
+/// Where a run's checks are kept.
+pub(crate) fn evidence_key(run: domain::RunId) -> String {
+    format!("evidence:{run}")
+}
+
+/// Makes the commit of a leaf's tree and notes it together with the change that it joins, before anything is pushed.
+pub(crate) async fn commit_leaf(
+    context: &Context,
+    place: &Place,
+    run: &Run,
+    leaf: StepId,
+    tree: &CommitId,
+    said: &str,
+) -> Result<ChangeId, Halt> {
+    let version = context.runbook().await?;
+    let changes = context.shared.store.changes(context.session.id).await?;
+    let next = context.journal(NEXT_BRANCH).await?.unwrap_or_default();
+    let goal = stack::goal(&context.session, &changes, &version, leaf, next);
+    let base = run.base.clone().ok_or_else(|| Halt::failed("the run has no base"))?;
+    if stack::start_of(&goal, &changes).as_ref() != Some(&base) {
+        return Err(Halt::transient("the branch moved while the step was executed"));
+    }
+    let step = version.step(leaf).ok_or_else(|| Halt::failed("the step is no longer in the runbook"))?;
+    let top = version.top_level(leaf).unwrap_or(step);
+    let message = commit_message(context, run, &format!("{} {}", step.number, step.title), &step.number, said);
+    let commit = make_commit(context, &place.mirror, run, &base, tree, &message).await?;
+    let whole = matches!(goal_key(&goal, &changes), ChangeKey::Session);
+    let title = body::title(&context.session, &top.title, whole, in_progress(context));
+    let mut change = match goal {
+        Goal::Existing(id) => changes
+            .iter()
+            .find(|change| change.id == id)
+            .cloned()
+            .ok_or_else(|| Halt::failed("the change is gone from the record"))?,
+        Goal::New { key, base_branch, base } => Change {
+            id: ChangeId::new(context.shared.mint.as_ref()),
+            session: context.session.id,
+            key,
+            position: changes.iter().map(|change| change.position).max().unwrap_or(-1) + 1,
+            branch: stack::branch_of(context.session.number, &context.session, &key, Some(&top.number), &top.title),
+            base_branch,
+            base: base.clone(),
+            head: base,
+            pushed: None,
+            state: ChangeState::Branch,
+            pull_request: None,
+            title,
+            steps: Vec::new(),
+            version: version.version,
+        },
+    };
+    change.head = commit.clone();
+    change.steps.retain(|known| *known != leaf);
+    change.steps.push(leaf);
+    note_commit(context, &place.mirror, run, change, commit).await
+}
+
+/// Makes the commit of a tree on top of a change that exists.
+pub(crate) async fn commit_onto(
+    context: &Context,
+    place: &Place,
+    run: &Run,
+    change: ChangeId,
+    tree: &CommitId,
+    (subject, said): (&str, &str),
+) -> Result<ChangeId, Halt> {
+    let base = run.base.clone().ok_or_else(|| Halt::failed("the run has no base"))?;
+    let mut change = change_by_id(context, change).await?;
+    if change.head != base {
+        return Err(Halt::transient("the branch moved in the meantime"));
+    }
+    let message = commit_message(context, run, subject, "", said);
+    let commit = make_commit(context, &place.mirror, run, &base, tree, &message).await?;
+    change.head = commit.clone();
+    note_commit(context, &place.mirror, run, change, commit).await
+}
+
+pub(crate) async fn change_by_id(context: &Context, id: ChangeId) -> Result<Change, Halt> {
+    context
+        .shared
+        .store
+        .change(id)
+        .await?
+        .filter(|change| change.session == context.session.id)
+        .ok_or_else(|| Halt::failed("the change is gone from the record"))
+}
+
+/// Notes the intent: from here on the commit is published, whoever does it.
+async fn note_commit(
+    context: &Context,
+    mirror: &Mirror,
+    run: &Run,
+    change: Change,
+    commit: CommitId,
+) -> Result<ChangeId, Halt> {
+    mirror.keep(&kept::run(run.id)?, &commit).await?;
+    mirror.keep(&kept::change(change.id)?, &commit).await?;
+    let writes = [Write::RunCommit(run.id, commit.clone()), Write::PutChange(change.clone())];
+    context.commit(&writes, &[stack::event(&change)]).await?;
+    context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });
+    Ok(change.id)
+}
+
+fn goal_key(goal: &Goal, changes: &[Change]) -> ChangeKey {
+    match goal {
+        Goal::New { key, .. } => *key,
+        Goal::Existing(id) => {
+            changes.iter().find(|change| change.id == *id).map_or(ChangeKey::Session, |change| change.key)
+        }
+    }
+}
+
+async fn make_commit(
+    context: &Context,
+    mirror: &Mirror,
+    run: &Run,
+    base: &CommitId,
+    tree: &CommitId,
+    message: &Message,
+) -> Result<CommitId, Halt> {
+    // The run's own start is the commit's time: made again after a crash it is the same commit.
+    let who = stack::signature(context, run.started_at);
+    let _lock = context.shared.lock_mirror(context.session.repository).await;
+    Ok(mirror.commit_tree(tree, std::slice::from_ref(base), message, &who, &who).await?)
+}
+
+fn commit_message(context: &Context, run: &Run, subject: &str, step: &str, said: &str) -> Message {
+    let mut message = Message::new(subject);
+    if !said.trim().is_empty() {
+        message = message.paragraph(said.trim());
+    }
+    message = message.trailer("Runyard-Session", &context.session.number.to_string());
+    if !step.is_empty() {
+        message = message.trailer("Runyard-Step", step);
+    }
+    message = message
+        .trailer("Runyard-Run", &run.id.to_string())
+        .co_author(&context.requester.name, &context.requester.email);
+    if context.shared.settings.agent_attribution {
+        message = message.co_author("Claude", "noreply@anthropic.com");
+    }
+    message
+}
+
+/// True while a one-shot is being worked on: its pull requests say so.
+fn in_progress(context: &Context) -> bool {
+    context.session.mode == Mode::OneShot
+}
+
+/// Pushes the run's change, opens or refreshes its pull request, and lets those above follow. Every act is looked up
+/// before it is done, so that it may be repeated.
+pub(crate) async fn publish(context: &Context, mirror: &Mirror, id: ChangeId) -> Result<Change, Halt> {
+    let mut change = change_by_id(context, id).await?;
+    let manual = context.session.pr_mode == PrMode::Manual && change.pull_request.is_none();
+    if !manual {
+        change = stack::push(context, mirror, change).await?;
+        change = open_pull_request(context, mirror, change, in_progress(context)).await?;
+    }
+    stack::follow(context, mirror, change.id).await?;
+    refresh_others(context, mirror, change.id).await?;
+    Ok(change)
+}
+
+/// Opens the pull request of a pushed change, or brings its text up to date.
+pub(crate) async fn open_pull_request(
+    context: &Context,
+    mirror: &Mirror,
+    mut change: Change,
+    draft_for_now: bool,
+) -> Result<Change, Halt> {
+    let shared = &context.shared;
+    let repository = shared
+        .store
+        .repository(context.session.repository)
+        .await?
+        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    context.check()?;
+    let draft = context.session.draft || draft_for_now;
+    let text = body_of(context, mirror, &change).await?;
+    let pull_request = match change.pull_request {
+        Some(number) => {
+            let edit =
+                forge::Edit { body: Some(text), base: Some(change.base_branch.clone()), ..forge::Edit::default() };
+            shared.forge.update(&repository, number, &edit).await?
+        }
+        None => {
+            let new = NewPullRequest {
+                key: format!("{}/{}", context.session.id, change.key),
+                title: change.title.clone(),
+                body: text,
+                base: change.base_branch.clone(),
+                head: change.branch.clone(),
+                draft,
+                labels: context.session.labels.clone(),
+                author: context.requester.name.clone(),
+            };
+            shared.forge.open(&repository, &new).await?
+        }
+    };
+    for outcome in latest_evidence(context, &change).await?.values().flatten() {
+        let check = store::Check {
+            commit: change.head.clone(),
+            name: outcome.name.clone(),
+            passed: outcome.passed(),
+            summary: format!("`{}`", outcome.command.trim()),
+        };
+        shared.forge.set_check(&repository, &check).await?;
+    }
+    change.pull_request = Some(pull_request.number);
+    if matches!(change.state, ChangeState::Branch | ChangeState::Draft | ChangeState::Open) {
+        change.state = if pull_request.draft { ChangeState::Draft } else { ChangeState::Open };
+    }
+    stack::put(context, &change).await?;
+    Ok(change)
+}
+
+/// The checks of each leaf of a change, as they were in its last run that made a commit.
+async fn latest_evidence(context: &Context, change: &Change) -> Result<HashMap<StepId, Vec<CheckOutcome>>, Halt> {
+    let mut evidence = HashMap::new();
+    for run in context.shared.store.runs(context.session.id).await? {
+        let Some(step) = run.step.filter(|step| change.steps.contains(step) && run.commit.is_some()) else { continue };
+        if let Some(outcomes) = context.journal(&evidence_key(run.id)).await? {
+            evidence.insert(step, outcomes);
+        }
+    }
+    Ok(evidence)
+}
+
+async fn body_of(context: &Context, mirror: &Mirror, change: &Change) -> Result<String, Halt> {
+    let shared = &context.shared;
+    let version = context.runbook().await?;
+    let states = states_of(context, change).await?;
+    let stack = shared.store.changes(context.session.id).await?;
+    let evidence = latest_evidence(context, change).await?;
+    let warnings: Vec<(String, String)> = mirror
+        .warnings(&change.base, &change.head)
+        .await?
+        .into_iter()
+        .map(|warning| (warning.path, warning.detail))
+        .collect();
+    Ok(body::render(&body::Body {
+        session: &context.session,
+        requester: &context.requester.name,
+        public_url: shared.settings.public_url.as_deref(),
+        texts: &texts_of(&version),
+        version: &version,
+        states: &states,
+        change,
+        stack: &stack,
+        evidence: &evidence,
+        warnings: &warnings,
+    }))
+}
+
+/// The states of all steps; the leaf whose commit is just being published counts as completed.
+async fn states_of(context: &Context, change: &Change) -> Result<HashMap<StepId, StepState>, Halt> {
+    let steps = context.shared.store.steps(context.session.id).await?;
+    let mut states: HashMap<_, _> = steps.into_iter().map(|step| (step.id, step.state)).collect();
+    if let Some(step) = context.run().filter(|run| run.commit.is_some()).and_then(|run| run.step)
+        && change.steps.contains(&step)
+    {
+        states.insert(step, StepState::Completed(domain::Completion::Changed));
+    }
+    Ok(states)
+}
+
+/// The own text of every step, without its blocks' say in it.
+fn texts_of(version: &RunbookVersion) -> HashMap<StepId, String> {
+    let document = runbook::Document::parse(version.text.as_str());
+    version
+        .steps
+        .iter()
+        .zip(document.steps())
+        .map(|(row, step)| {
+            let blocks = document.blocks_in(&step.body);
+            let mut text = String::new();
+            let mut at = step.body.start;
+            for block in blocks.iter().filter(|block| block.is_check()) {
+                text.push_str(&document.text()[at..block.range.start.max(at)]);
+                at = block.range.end.max(at);
+            }
+            text.push_str(&document.text()[at..step.body.end]);
+            (row.id, text)
+        })
+        .collect()
+}
+
+/// Brings the bodies of the other open pull requests up to date: their progress list and their stack changed.
+async fn refresh_others(context: &Context, mirror: &Mirror, but: ChangeId) -> Result<(), Halt> {
+    for change in context.shared.store.changes(context.session.id).await? {
+        let open = matches!(change.state, ChangeState::Draft | ChangeState::Open);
+        if open && change.id != but && change.pull_request.is_some() {
+            open_pull_request(context, mirror, change, in_progress(context)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the mark of work in progress off every pull request of the session and makes them ready for review.
+pub(crate) async fn make_ready(context: &Context) -> Result<Vec<i64>, Halt> {
+    let shared = &context.shared;
+    let repository = shared
+        .store
+        .repository(context.session.repository)
+        .await?
+        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let mut numbers = Vec::new();
+    for mut change in shared.store.changes(context.session.id).await? {
+        let Some(number) = change.pull_request.filter(|_| change.state == ChangeState::Draft) else { continue };
+        let title = change.title.strip_prefix("[WIP] ").unwrap_or(&change.title).to_owned();
+        let edit =
+            forge::Edit { title: Some(title.clone()), draft: Some(context.session.draft), ..forge::Edit::default() };
+        shared.forge.update(&repository, number, &edit).await?;
+        change.title = title;
+        change.state = if context.session.draft { ChangeState::Draft } else { ChangeState::Open };
+        let event = stack::event(&change);
+        context.commit(&[Write::PutChange(change)], &[event]).await?;
+        numbers.push(number);
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,158 @@
+//! What every part of the engine has in common.
+
+use crate::{Person, Problem, ProblemCode, Settings};
+use domain::{
+    Account, AccountId, Clock, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session, SessionNumber,
+    Timestamp, User, UserId,
+};
+use parking_lot::Mutex;
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use store::{Store, StoreError};
+use tokio::sync::{Notify, watch};
+
+/// The parts of one server, put together once.
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub store: Arc<dyn Store>,
+    pub provider: Arc<dyn sandbox::Provider>,
+    pub forge: forge::LocalForge,
+    pub git: forge::Git,
+    pub clock: Arc<dyn Clock>,
+    pub mint: Arc<dyn Mint>,
+    /// The Messages API's key, if there is one.
+    pub key: Option<secrets::Secret>,
+    /// The account of this server.
+    pub account: Account,
+    /// Who asks when nobody else is named.
+    pub owner: User,
+    pub server: ServerId,
+    pub host: HostId,
+    /// Wakes workers of this server when a person asked to stop something.
+    pub stops: Notify,
+    /// True once this server is to go down.
+    pub down: watch::Sender<bool>,
+    mirrors: Mutex<HashMap<RepositoryId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "the one place where the parts come together")]
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        provider: Arc<dyn sandbox::Provider>,
+        (forge, git): (forge::LocalForge, forge::Git),
+        clock: Arc<dyn Clock>,
+        mint: Arc<dyn Mint>,
+        key: Option<secrets::Secret>,
+        (account, owner): (Account, User),
+        host: HostId,
+    ) -> Self {
+        let server = ServerId::new(mint.as_ref());
+        Self {
+            settings,
+            store,
+            provider,
+            forge,
+            git,
+            clock,
+            mint,
+            key,
+            account,
+            owner,
+            server,
+            host,
+            stops: Notify::new(),
+            down: watch::Sender::new(false),
+            mirrors: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn is_going_down(&self) -> bool {
+        *self.down.borrow()
+    }
+
+    /// Where a repository's mirror is.
+    pub fn mirror_dir(&self, repository: RepositoryId) -> PathBuf {
+        self.settings.data_dir.join("mirrors").join(format!("{repository}.git"))
+    }
+
+    /// Where the checked-out trees of a repository's base commits are.
+    pub fn bases_dir(&self, repository: RepositoryId) -> PathBuf {
+        self.settings.data_dir.join("bases").join(repository.to_string())
+    }
+
+    /// Only one task of this server at a time changes a mirror.
+    pub async fn lock_mirror(&self, repository: RepositoryId) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = self.mirrors.lock().entry(repository).or_default().clone();
+        lock.lock_owned().await
+    }
+
+    pub async fn session(&self, number: SessionNumber) -> Result<Session, Problem> {
+        self.store.session_numbered(self.account.id, number).await?.ok_or_else(|| {
+            Problem::new(ProblemCode::NotFound, format!("there is no session {number}"))
+                .mend("`runyard session list --all` shows all sessions")
+        })
+    }
+
+    pub async fn repository_of(&self, session: &Session) -> Result<Repository, Problem> {
+        self.store.repository(session.repository).await?.ok_or_else(|| {
+            Problem::new(ProblemCode::Internal, format!("the repository of {} is gone from the record", session.number))
+        })
+    }
+
+    /// The user that `who` is, made when they are new; the owner when nobody is named.
+    pub async fn user(&self, who: Option<&Person>) -> Result<User, Problem> {
+        let Some(person) = who else { return Ok(self.owner.clone()) };
+        if person.email == self.owner.email {
+            return Ok(self.owner.clone());
+        }
+        ensure_user(self.store.as_ref(), self.mint.as_ref(), self.account.id, person, Role::Member).await
+    }
+
+    pub async fn user_or_owner(&self, id: UserId) -> Result<User, StoreError> {
+        Ok(self.store.user_by_id(id).await?.unwrap_or_else(|| self.owner.clone()))
+    }
+}
+
+/// The user with this mail address, made when there is none.
+pub(crate) async fn ensure_user(
+    store: &dyn Store,
+    mint: &dyn Mint,
+    account: AccountId,
+    person: &Person,
+    role: Role,
+) -> Result<User, Problem> {
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).collect::<String>();
+    let (name, email) = (clean(person.name.trim()), clean(person.email.trim()));
+    if name.is_empty() || email.is_empty() {
+        return Err(Problem::new(ProblemCode::BadRequest, "a person needs a name and a mail address")
+            .mend("set user.name and user.email in runyard.toml, or configure git's"));
+    }
+    Ok(store.user(&User { id: UserId::new(mint), account, name, email, role }).await?)
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Fenced { .. }
+            | StoreError::Stale { .. }
+            | StoreError::Refused(_)
+            | StoreError::Conflict { .. } => ProblemCode::Conflict,
+            StoreError::Missing { .. } => ProblemCode::NotFound,
+            StoreError::Version(_) => ProblemCode::Environment,
+            StoreError::Damaged { .. } | StoreError::Database { .. } => ProblemCode::Internal,
+        };
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self::new(code, message)
+    }
+}

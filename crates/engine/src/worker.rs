@@ -1,0 +1,289 @@
+//! Workers claim actions under a lease, keep it beating, and settle what came of them.
+
+use crate::{
+    actions,
+    context::{Context, LetGo},
+    halt::{Halt, chain},
+    people,
+    shared::Shared,
+    stack, workspace,
+};
+use domain::{ActionKind, ActionState, EventPayload, Failure, NoteLevel, RunEvent, StepEvent, StepState, Timestamp};
+use rand::Rng;
+use std::{sync::Arc, time::Duration};
+use store::{Claim, ClaimLimits, Write};
+use tokio::sync::watch;
+
+/// How often a worker looks whether a person asked to stop what it does, beside being woken.
+const STOP_POLL: Duration = Duration::from_millis(300);
+
+/// Claims and works until the server goes down.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let limits = ClaimLimits { per_account: shared.settings.per_account };
+    let mut down = shared.down.subscribe();
+    while !shared.is_going_down() {
+        match shared.store.claim(shared.server, limits, shared.now()).await {
+            Ok(Some(claim)) => work(&shared, claim).await,
+            Ok(None) => {
+                tokio::select! {
+                    () = shared.store.wait_for_work() => {}
+                    _ = down.wait_for(|down| *down) => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "failed to claim work; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Works on one claimed action, from first to last.
+async fn work(shared: &Arc<Shared>, claim: Claim) {
+    let requester = match shared.user_or_owner(claim.session.requester).await {
+        Ok(user) => user,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "failed to read who asked for the session");
+            shared.owner.clone()
+        }
+    };
+    let (signal, let_go) = watch::channel(LetGo::No);
+    let context = Arc::new(Context::new(shared.clone(), claim, requester, let_go));
+    let keeper = tokio::spawn(keep(context.clone(), signal));
+    let task = tokio::spawn({
+        let context = context.clone();
+        async move { actions::perform(&context).await }
+    });
+    let result = match task.await {
+        Ok(result) => result,
+        Err(error) => Err(Halt::failed(format!("a bug in Runyard ended the work: {error}"))),
+    };
+    if let Err(error) = settle(&context, result).await {
+        tracing::warn!(session = %context.session.number, ?error, "failed to settle an action; another worker will");
+    }
+    keeper.abort();
+    if let Err(error) = shared.store.release(context.session.id, context.lease.owner, context.lease.epoch).await {
+        tracing::warn!(error = chain(&error), "failed to give a lease back");
+    }
+}
+
+/// Raises the beat, keeps the sandbox alive, and tells the work when to let go.
+async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
+    let shared = context.shared.clone();
+    let say = |what: LetGo| {
+        signal.send_if_modified(|now| {
+            if what > *now {
+                *now = what;
+                true
+            } else {
+                false
+            }
+        })
+    };
+    let mut last_beat = shared.clock.monotonic();
+    let mut next_beat = tokio::time::Instant::now();
+    let mut down = shared.down.subscribe();
+    loop {
+        if tokio::time::Instant::now() >= next_beat {
+            next_beat = tokio::time::Instant::now() + shared.settings.beat;
+            match shared.store.beat(context.session.id, context.lease.owner, context.lease.epoch).await {
+                Ok(true) => last_beat = shared.clock.monotonic(),
+                Ok(false) => {
+                    say(LetGo::Fenced);
+                }
+                Err(error) => tracing::warn!(error = chain(&error), "failed to raise a lease's beat"),
+            }
+            if shared.clock.monotonic().saturating_sub(last_beat) >= shared.settings.lease {
+                // Others may have seen us silent for that long.
+                say(LetGo::Fenced);
+            }
+            let sandbox = context.sandbox.lock().clone();
+            if let Some(sandbox) = sandbox {
+                match sandbox.renew(context.sandbox_lease()).await {
+                    Ok(()) => {}
+                    Err(sandbox::Error::StaleEpoch { .. }) => {
+                        say(LetGo::Fenced);
+                    }
+                    Err(error) => tracing::debug!(error = chain(&error), "failed to renew a sandbox's lease"),
+                }
+            }
+        }
+        if shared.is_going_down() {
+            say(LetGo::GoingDown);
+        }
+        match shared.store.action(context.action.id).await {
+            Ok(Some(action)) if action.stop_requested => {
+                say(LetGo::Stopped);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(error = chain(&error), "failed to read an action"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(STOP_POLL) => {}
+            () = shared.stops.notified() => {}
+            _ = down.wait_for(|down| *down), if !shared.is_going_down() => {}
+        }
+    }
+}
+
+/// Writes down what came of an action, in one transaction.
+async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt> {
+    let Err(halt) = result else { return Ok(()) };
+    tracing::info!(session = %context.session.number, action = context.action.kind.name(), ?halt, "an action did not finish");
+    match halt {
+        Halt::Fenced => Ok(()),
+        Halt::Waiting => Ok(()),
+        Halt::GoingDown => hand_back(context, None).await,
+        Halt::Stopped => {
+            kill_everything(context).await;
+            finish(context, RunEvent::Stop, Failure::Stopped, "stopped by a person".to_owned()).await?;
+            keep_what_it_did(context).await;
+            Ok(())
+        }
+        Halt::Failed { why, message } => {
+            kill_everything(context).await;
+            finish(context, RunEvent::Fail(why), why, message).await?;
+            keep_what_it_did(context).await;
+            Ok(())
+        }
+        Halt::Transient { message, after } => {
+            kill_everything(context).await;
+            let key = format!("transient:{}", context.action.id);
+            let failures: i64 = context.journal(&key).await?.unwrap_or(0) + 1;
+            if failures > context.shared.settings.transient_retries {
+                let message = format!("{message} (tried {failures} times)");
+                return finish(context, RunEvent::Fail(Failure::Error), Failure::Error, message).await;
+            }
+            let wait = after.unwrap_or_else(|| backoff(context, failures));
+            let text = format!(
+                "{message}; trying again in {} s ({failures} of {})",
+                wait.as_secs().max(1),
+                context.shared.settings.transient_retries
+            );
+            let mut writes = vec![Write::Journal(key, failures.into())];
+            let mut events = vec![EventPayload::Note { level: NoteLevel::Warning, text: text.clone() }];
+            let (w, e) = context.run_moves(RunEvent::Fail(Failure::Error), Some(message))?;
+            writes.extend(w);
+            events.extend(e);
+            if let ActionKind::ExecuteStep { step, .. } = context.action.kind {
+                let (w, e) = context.step_moves(step, StepEvent::Queue).await.unwrap_or_default();
+                writes.extend(w);
+                events.extend(e);
+            }
+            writes.push(requeue(context, Some(context.shared.now().after(wait))));
+            context.commit(&writes, &events).await
+        }
+    }
+}
+
+/// Exponential back-off with full jitter.
+fn backoff(context: &Context, failures: i64) -> Duration {
+    let settings = &context.shared.settings;
+    let exponent = u32::try_from(failures - 1).unwrap_or(0).min(16);
+    let ceiling = settings.backoff.saturating_mul(1 << exponent).min(settings.backoff_cap);
+    let ceiling = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX).max(1);
+    Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))
+}
+
+fn requeue(context: &Context, not_before: Option<Timestamp>) -> Write {
+    Write::Action {
+        id: context.action.id,
+        from: ActionState::Running,
+        to: ActionState::Queued,
+        not_before,
+        handed_back: true,
+    }
+}
+
+async fn hand_back(context: &Context, not_before: Option<Timestamp>) -> Result<(), Halt> {
+    context.commit(&[requeue(context, not_before)], &[]).await
+}
+
+/// Nothing that the action started in the sandbox may outlive it.
+async fn kill_everything(context: &Context) {
+    let sandbox = context.sandbox.lock().clone();
+    if let Some(sandbox) = sandbox
+        && let Err(error) = sandbox.kill_all().await
+    {
+        tracing::warn!(error = chain(&error), "failed to kill what runs in a sandbox; destroying it");
+        if let Err(error) = context.shared.provider.destroy(sandbox.record()).await {
+            tracing::error!(error = chain(&error), "failed to destroy a sandbox");
+        }
+    }
+}
+
+/// The tree of a step's failed run is kept and shown as a diff; the step itself starts from the last commit again.
+async fn keep_what_it_did(context: &Context) {
+    if !matches!(context.action.kind, ActionKind::ExecuteStep { .. }) || context.sandbox.lock().is_none() {
+        return;
+    }
+    context.heed_only_the_fence();
+    match workspace::acquire(context).await {
+        Ok(place) => stack::keep_unfinished_tree(context, &place).await,
+        Err(halt) => tracing::info!(?halt, "the sandbox of a failed run could not be looked into"),
+    }
+}
+
+/// Ends the action: its run and its step fail, later steps leave the queue, requests no longer wait.
+async fn finish(context: &Context, event: RunEvent, why: Failure, message: String) -> Result<(), Halt> {
+    let shared = &context.shared;
+    let mut writes = Vec::new();
+    let mut events = Vec::new();
+    if context.run().is_some_and(|run| !run.state.is_over()) {
+        let (w, e) = context.run_moves(event, Some(message.clone()))?;
+        writes.extend(w);
+        events.extend(e);
+    }
+    let steps: std::collections::HashMap<_, _> =
+        shared.store.steps(context.session.id).await?.into_iter().map(|step| (step.id, step)).collect();
+    if let ActionKind::ExecuteStep { step, .. } = context.action.kind
+        && steps.get(&step).is_some_and(|row| row.state.is_running() || row.state == StepState::Queued)
+    {
+        let (w, e) = context.step_moves(step, StepEvent::Fail(why)).await?;
+        writes.extend(w);
+        events.extend(e);
+    }
+    for request in shared.store.requests(context.session.id).await? {
+        if request.state == domain::RequestState::Open && request.run.is_some() {
+            writes.push(Write::Request(request.id, domain::RequestState::Cancelled));
+            events.push(EventPayload::Answer { request: request.id, from: domain::Actor::System, answer: None });
+        }
+    }
+    let version = shared.store.runbook(context.session.id, None).await?;
+    for row in shared.store.queue(context.session.id).await? {
+        if row.state == ActionState::Queued && matches!(row.kind, ActionKind::ExecuteStep { .. } | ActionKind::Finish) {
+            let (w, e) = people::take_out(&row, version.as_ref(), &steps);
+            writes.extend(w);
+            events.extend(e);
+        }
+    }
+    let level = if why == Failure::Stopped { NoteLevel::Warning } else { NoteLevel::Error };
+    events.push(EventPayload::Note { level, text: format!("{} {message}", headline(context, event)) });
+    writes.push(Write::Action {
+        id: context.action.id,
+        from: ActionState::Running,
+        to: ActionState::Done,
+        not_before: None,
+        handed_back: true,
+    });
+    context.commit(&writes, &events).await
+}
+
+fn headline(context: &Context, event: RunEvent) -> &'static str {
+    match (&context.action.kind, event) {
+        (_, RunEvent::Stop) => "Stopped:",
+        (ActionKind::Plan, _) => "Planning failed:",
+        (ActionKind::ExecuteStep { .. }, _) => "The step failed:",
+        _ => "That failed:",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letting_go_only_ever_gets_more_pressing() {
+        assert!(LetGo::Fenced > LetGo::Stopped && LetGo::Stopped > LetGo::GoingDown && LetGo::GoingDown > LetGo::No);
+    }
+}

@@ -1,0 +1,276 @@
+//! The sandbox of a session and the tree in it.
+
+use crate::{
+    context::Context,
+    gate::RunGate,
+    halt::{Halt, chain},
+};
+use bytes::Bytes;
+use domain::{CommitId, EventPayload, ExecId, NoteLevel, SandboxId, SandboxRecord, SandboxState};
+use forge::{Bundle, Forge, ImportLimits, Mirror, Proposed};
+use sandbox::{ExecSpec, Finished, Sandbox, SandboxSpec, Workspace};
+use secrets::Secret;
+use std::{path::Path, sync::Arc, time::Duration};
+use store::{ExecRow, Write};
+
+/// The loopback port on which the agent finds the Messages API inside.
+pub(crate) const MODEL_PORT: u16 = 8080;
+
+/// The name of its socket in the egress directory.
+const MODEL_SOCKET: &str = "model.sock";
+
+/// Where the mirror's objects are inside.
+const OBJECTS_INSIDE: &str = "/mirror/objects";
+
+/// How long git may take inside the sandbox.
+const GIT_TIME: Duration = Duration::from_secs(300);
+
+/// The sandbox of a session while one run works in it. Its way out is open as long as this lives.
+pub(crate) struct Place {
+    pub sandbox: Arc<dyn Sandbox>,
+    pub record: SandboxRecord,
+    pub mirror: Mirror,
+    /// What stands for the key inside.
+    pub surrogate: Secret,
+    pub gate: Arc<RunGate>,
+    _way_out: egress::Listener,
+}
+
+/// Connects to the session's sandbox if it lives on this machine.
+pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Halt> {
+    let shared = &context.shared;
+    for record in shared.store.sandboxes(context.session.id).await? {
+        if record.host != shared.host {
+            continue;
+        }
+        let provider: Option<sandbox::Record> = serde_json::from_value(record.provider.clone()).ok();
+        let alive = match (&provider, record.state) {
+            (Some(provider), SandboxState::Ready) => shared.provider.adopt(provider, context.sandbox_lease()).await,
+            _ => Err(sandbox::Error::Gone { reason: "it was never finished".to_owned() }),
+        };
+        match alive {
+            Ok(sandbox) => {
+                *context.sandbox.lock() = Some(sandbox);
+                return Ok(Some(record));
+            }
+            Err(error @ sandbox::Error::StaleEpoch { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::info!(session = %context.session.number, error = chain(&error), "the session's sandbox is gone");
+                forget(context, record, provider.as_ref()).await?;
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Removes what is left of a sandbox and says so on record.
+async fn forget(context: &Context, mut record: SandboxRecord, provider: Option<&sandbox::Record>) -> Result<(), Halt> {
+    if let Some(provider) = provider {
+        context.shared.provider.destroy(provider).await?;
+    }
+    record.state = SandboxState::Destroyed;
+    context.commit(&[Write::PutSandbox(record)], &[]).await
+}
+
+/// The session's sandbox, made when there is none, with its way out open for the current run.
+pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
+    let shared = &context.shared;
+    let key = shared
+        .key
+        .clone()
+        .ok_or_else(|| Halt::failed("there is no key for the Messages API; set ANTHROPIC_API_KEY"))?;
+    let repository = shared
+        .store
+        .repository(context.session.repository)
+        .await?
+        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    let held = context.sandbox.lock().clone();
+    let adopted = match held {
+        Some(sandbox) => find_record(context, sandbox.as_ref()).await?,
+        None => adopt(context).await?,
+    };
+    let record = match adopted {
+        Some(record) => record,
+        None => create(context, &mirror).await?,
+    };
+    let sandbox = context.sandbox.lock().clone().ok_or_else(|| Halt::transient("the sandbox is gone"))?;
+    let run = context.run().ok_or_else(|| Halt::failed("there is no run to work on"))?;
+    // The same stand-in for the sandbox's whole life: an adopted agent has it in its environment.
+    let journal_key = format!("surrogate:{}", record.id);
+    let surrogate = match context.journal::<String>(&journal_key).await? {
+        Some(text) => Secret::new(text),
+        None => {
+            let fresh = secrets::surrogate(&key, &mut rand::rng());
+            context.commit(&[Write::Journal(journal_key, fresh.expose().into())], &[]).await?;
+            fresh
+        }
+    };
+    let gate = Arc::new(RunGate::new(context, &run));
+    let upstream = egress::Upstream::new(&shared.settings.agent.base_url, egress::Limits::default())
+        .map_err(|error| Halt::failed(chain(&error)))?;
+    let route = egress::Route {
+        upstream,
+        key,
+        surrogate: surrogate.clone(),
+        gate: gate.clone(),
+        prices: egress::PriceTable::default(),
+    };
+    let uid = match sandbox.record() {
+        sandbox::Record::Local(local) => local.uid,
+        _ => return Err(Halt::failed("this kind of sandbox has no way out yet")),
+    };
+    let way_out = egress::Listener::serve(sandbox.egress_dir().join(MODEL_SOCKET), uid, route)
+        .map_err(|error| Halt::failed(chain(&error)))?;
+    Ok(Place { sandbox, record, mirror, surrogate, gate, _way_out: way_out })
+}
+
+async fn find_record(context: &Context, sandbox: &dyn Sandbox) -> Result<Option<SandboxRecord>, Halt> {
+    let wanted = serde_json::to_value(sandbox.record()).unwrap_or_default();
+    let rows = context.shared.store.sandboxes(context.session.id).await?;
+    Ok(rows.into_iter().find(|row| row.provider == wanted))
+}
+
+async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Halt> {
+    let shared = &context.shared;
+    let now = shared.now();
+    let mut record = SandboxRecord {
+        id: SandboxId::new(shared.mint.as_ref()),
+        session: context.session.id,
+        host: shared.host,
+        state: SandboxState::Creating,
+        base: context.session.base.clone(),
+        provider: serde_json::Value::Null,
+        created_at: now,
+        used_at: now,
+    };
+    context.commit(&[Write::PutSandbox(record.clone())], &[]).await?;
+    let base_dir = shared.bases_dir(context.session.repository).join(context.session.base.as_str());
+    let base = {
+        let _lock = shared.lock_mirror(context.session.repository).await;
+        mirror.base_checkout(&context.session.base, &base_dir, Path::new(OBJECTS_INSIDE)).await?
+    };
+    let spec = SandboxSpec {
+        mirror: Some(mirror.git_dir()),
+        base: Some(base),
+        forwards: vec![(MODEL_PORT, MODEL_SOCKET.to_owned())],
+        ..SandboxSpec::new(record.id, context.sandbox_lease())
+    };
+    let sandbox = context.unless_let_go(async { Ok(shared.provider.create(spec).await?) }).await?;
+    record.state = SandboxState::Ready;
+    record.provider = serde_json::to_value(sandbox.record()).map_err(|error| Halt::failed(error.to_string()))?;
+    let workspace = match sandbox.workspace() {
+        Workspace::Overlay => "workspace: a layer over the base commit",
+        Workspace::Plain => "workspace: a plain checkout (no overlay can be mounted here)",
+    };
+    *context.sandbox.lock() = Some(sandbox);
+    let mut events =
+        vec![EventPayload::SandboxState { state: SandboxState::Ready, detail: format!("{}; {workspace}", record.id) }];
+    let open = open_limits(shared.provider.probe().await);
+    if !open.is_empty() {
+        let text = format!("These limits of the sandbox do not hold on this machine: {}.", open.join("; "));
+        events.push(EventPayload::Note { level: NoteLevel::Warning, text });
+    }
+    context.commit(&[Write::PutSandbox(record.clone())], &events).await?;
+    Ok(record)
+}
+
+/// Limits that the machine cannot hold, in words.
+fn open_limits(report: sandbox::Report) -> Vec<String> {
+    report
+        .checks
+        .into_iter()
+        .filter(|check| check.name.starts_with("limit") && check.status != sandbox::Status::Ok)
+        .map(|check| format!("{} ({})", check.name, check.detail))
+        .collect()
+}
+
+impl Place {
+    /// Runs a program to its end; its output is kept in memory up to `limit` bytes.
+    pub async fn run(
+        &self,
+        context: &Context,
+        purpose: &str,
+        argv: &[&str],
+        time: Duration,
+        limit: usize,
+    ) -> Result<Finished, Halt> {
+        let id = ExecId::new(context.shared.mint.as_ref());
+        let row = ExecRow {
+            id,
+            run: context.run_id()?,
+            sandbox: self.record.id,
+            purpose: purpose.to_owned(),
+            consumed: 0,
+            ended: None,
+            created_at: context.shared.now(),
+        };
+        context.commit(&[Write::AddExec(row)], &[]).await?;
+        let spec = ExecSpec { time_limit: Some(time), ..ExecSpec::new(id, argv.iter().copied()) };
+        let finished =
+            context.unless_let_go(async { Ok(self.sandbox.exec(spec).await?.run_to_end(limit).await?) }).await?;
+        let ended = format!("{:?}", finished.status);
+        context.commit(&[Write::ExecProgress { id, consumed: 0, ended: Some(ended) }], &[]).await?;
+        if let Err(error) = self.sandbox.forget(id).await {
+            tracing::debug!(error = chain(&error), "failed to forget an exec");
+        }
+        Ok(finished)
+    }
+
+    async fn script(
+        &self,
+        context: &Context,
+        (purpose, script): (&str, &str),
+        arguments: &[&str],
+        limit: usize,
+    ) -> Result<Vec<u8>, Halt> {
+        let mut argv = vec!["/bin/bash", "--noprofile", "--norc", "-c", script, purpose];
+        argv.extend(arguments);
+        let finished = self.run(context, purpose, &argv, GIT_TIME, limit).await?;
+        if finished.status.success() && !finished.truncated {
+            return Ok(finished.stdout);
+        }
+        let said = String::from_utf8_lossy(&finished.stderr);
+        let last: Vec<_> = said.trim().lines().rev().take(3).collect();
+        Err(Halt::failed(format!(
+            "failed to {purpose} the workspace ({:?}): {}",
+            finished.status.reason,
+            last.into_iter().rev().collect::<Vec<_>>().join(" / ")
+        )))
+    }
+
+    /// Puts the workspace on a commit.
+    pub async fn prepare(&self, context: &Context, commit: &CommitId) -> Result<(), Halt> {
+        let script = ("prepare", include_str!("scripts/prepare.sh"));
+        self.script(context, script, &[commit.as_str()], 64 * 1024).await.map(drop)
+    }
+
+    /// The id of the tree that would be proposed now.
+    pub async fn tree(&self, context: &Context, base: &CommitId) -> Result<CommitId, Halt> {
+        let script = ("read", include_str!("scripts/propose.sh"));
+        let printed = self.script(context, script, &[base.as_str(), "tree"], 1024).await?;
+        String::from_utf8_lossy(&printed)
+            .trim()
+            .parse()
+            .map_err(|error| Halt::failed(format!("the sandbox named no tree: {error}")))
+    }
+
+    /// The workspace's tree, taken in and checked; nothing when it is the base's.
+    pub async fn propose(&self, context: &Context, base: &CommitId) -> Result<Option<Proposed>, Halt> {
+        let limits = ImportLimits::default();
+        let script = ("export", include_str!("scripts/propose.sh"));
+        let most = usize::try_from(limits.bundle_bytes).unwrap_or(usize::MAX);
+        let bundle = self.script(context, script, &[base.as_str(), "bundle"], most).await?;
+        if bundle.is_empty() {
+            return Ok(None);
+        }
+        let _lock = context.shared.lock_mirror(context.session.repository).await;
+        let proposed = self.mirror.import(Bundle::Bytes(&bundle), base, &limits).await?;
+        Ok((!proposed.is_empty()).then_some(proposed))
+    }
+
+    /// Writes a file of ours into the sandbox.
+    pub async fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Halt> {
+        Ok(self.sandbox.write_file(path, bytes.into(), 0o600).await?)
+    }
+}
