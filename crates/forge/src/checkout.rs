@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
+/// How the names of checkouts begin that are being built.
+pub(crate) const HALF_BUILT: &str = ".base-";
 /// A large tree takes its time on a slow disk.
-const CHECKOUT_TIME: Duration = Duration::from_secs(20 * 60);
+const CHECKOUT_TIME: Duration = Duration::from_mins(20);
 
 impl Mirror {
     /// A directory with the tree of `commit` and a `.git` of its own, for use as the lower layer of workspaces.
@@ -34,7 +36,7 @@ impl Mirror {
         }
         let parent = at.parent().unwrap_or(&at).to_owned();
         tokio::fs::create_dir_all(&parent).await.map_err(io())?;
-        let scratch = tempfile::Builder::new().prefix(".base-").tempdir_in(&parent).map_err(io())?;
+        let scratch = tempfile::Builder::new().prefix(HALF_BUILT).tempdir_in(&parent).map_err(io())?;
         let tree = scratch.path().join("tree");
         let git_dir = tree.join(".git");
         prepare(&git_dir, commit, self.format()).map_err(io())?;

@@ -56,7 +56,7 @@ impl LocalForge {
             // The time of the last change is what writers compare, so it always rises.
             after.updated_at = self.clock.now().max(Timestamp(before.updated_at.0 + 1));
             match self.store.update_pull_request(&after, before.updated_at).await {
-                Ok(()) => return Ok(after),
+                Ok(()) => return self.get(repository, number).await,
                 Err(StoreError::Stale { .. }) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error.into()),
             }

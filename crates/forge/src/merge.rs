@@ -106,7 +106,9 @@ impl Mirror {
         let merge = if self.is_ancestor(old_base, head).await? {
             // `merge-tree --merge-base` needs git 2.40; a commit of the new base's tree on the old one says the same.
             let tree = self.tree_of(new_base).await?;
-            let moved = self.commit_tree(&tree, &[old_base.clone()], &Message::new("Move the base"), who, who).await?;
+            let moved = self
+                .commit_tree(&tree, std::slice::from_ref(old_base), &Message::new("Move the base"), who, who)
+                .await?;
             self.merge(head, &moved).await?
         } else {
             self.merge(head, new_base).await?

@@ -33,7 +33,7 @@ const BRANCHES: &str = "refs/remotes/origin/";
 /// Where commits are kept that no branch of the forge holds.
 const KEPT: &str = "refs/runyard/";
 /// The first copy of a large repository takes its time.
-const FETCH_TIME: Duration = Duration::from_secs(30 * 60);
+const FETCH_TIME: Duration = Duration::from_mins(30);
 
 /// A bare repository of ours. Cheap to clone; safe to use from several tasks and processes at once.
 ///
@@ -65,6 +65,8 @@ impl Mirror {
             let scratch = mirror.scratch("init")?;
             let fresh = scratch.path().join("repo.git");
             init_bare(git, &fresh, format).await?;
+            // Sandboxes read it under uids of their own, whatever the umask of the server.
+            git.call("config").in_git_dir(&fresh).args(["core.sharedRepository", "0644"]).run().await?;
             tokio::fs::rename(&fresh, &there).await.map_err(made())?;
             return Ok(mirror);
         }
@@ -173,6 +175,21 @@ impl Mirror {
         self.call("update-ref").args(["-d", &format!("{KEPT}{name}")]).run().await.map(drop)
     }
 
+    /// Removes what a crash left behind: scratch of imports, and half-built checkouts among the base checkouts in
+    /// `checkouts`. Call it when nothing else uses the mirror, such as at the start of the server.
+    pub async fn sweep(&self, checkouts: &Path) -> Result<(), Error> {
+        let _lock = self.lock().await?;
+        let (scratch, checkouts) = (self.inner.dir.join("tmp"), checkouts.to_owned());
+        let sweep = move || {
+            remove_entries(&scratch, "")?;
+            remove_entries(&checkouts, crate::checkout::HALF_BUILT)
+        };
+        tokio::task::spawn_blocking(sweep)
+            .await
+            .unwrap_or_else(|error| Err(error.into()))
+            .map_err(Error::io("sweep the mirror"))
+    }
+
     pub(crate) fn git(&self) -> &Git {
         &self.inner.git
     }
@@ -220,6 +237,20 @@ pub(crate) async fn init_bare(git: &Git, at: &Path, format: ObjectFormat) -> Res
     let format = format!("--object-format={}", format.name());
     let call = git.call("init").args(["--quiet", "--bare", "--template=", &format, "--end-of-options"]).arg(at);
     call.run().await.map(drop)
+}
+
+fn remove_entries(dir: &Path, prefix: &str) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn near(name: &BranchName, branches: &[(BranchName, CommitId)]) -> Vec<String> {

@@ -2,6 +2,10 @@
 
 use crate::{Error, Mirror, Upstream};
 use domain::{BranchName, CommitId};
+use std::{path::Path, time::Duration};
+
+/// How often a push is tried while others hold the ref's lock.
+const TRIES: u32 = 6;
 
 /// What a push did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,46 +32,62 @@ impl Mirror {
         new: &CommitId,
         expected_old: Option<&CommitId>,
     ) -> Result<Pushed, Error> {
-        let moved = |found| Error::Moved { branch: branch.clone(), expected: expected_old.cloned(), found };
-        let found = to.branch(branch).await?;
-        if found.as_ref() == Some(new) {
-            return Ok(Pushed::AlreadyThere);
+        let mut tries = 1;
+        loop {
+            let found = to.branch(branch).await?;
+            if found.as_ref() == Some(new) {
+                return Ok(Pushed::AlreadyThere);
+            }
+            if found.as_ref() != expected_old {
+                return Err(Error::Moved { branch: branch.clone(), expected: expected_old.cloned(), found });
+            }
+            if let Some(worktree) = to.checked_out(branch).await? {
+                let command = format!("git -C {} switch --detach", crate::local::quoted(&worktree));
+                return Err(Error::CheckedOut { branch: branch.clone(), worktree, command });
+            }
+            let Some(said) = self.push_once(to, branch, new, expected_old).await? else {
+                return Ok(Pushed::Updated);
+            };
+            // Git fails rather than waits while another holds the ref's lock. What moved shows at the top of the loop.
+            let moved = to.branch(branch).await? != found;
+            if moved || (tries < TRIES && said.contains("lock")) {
+                tokio::time::sleep(Duration::from_millis(10 << tries)).await;
+                tries += 1;
+                continue;
+            }
+            return Err(refusal(to.path(), branch, &said));
         }
-        if found.as_ref() != expected_old {
-            return Err(moved(found));
-        }
-        if let Some(worktree) = to.checked_out(branch).await? {
-            let command = format!("git -C {} switch --detach", crate::local::quoted(&worktree));
-            return Err(Error::CheckedOut { branch: branch.clone(), worktree, command });
-        }
+    }
+
+    /// One push; what git said when it was refused.
+    async fn push_once(
+        &self,
+        to: &Upstream,
+        branch: &BranchName,
+        new: &CommitId,
+        expected_old: Option<&CommitId>,
+    ) -> Result<Option<String>, Error> {
         let full = branch.full_ref();
         let mut other_side = std::ffi::OsString::from("--receive-pack=");
         other_side.push(self.git().other_side("receive-pack"));
         let call = self.call("push").local_transport().accept(&[0, 1, 128]);
-        let call =
-            call.args(["--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed"]);
+        let options = ["--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed"];
         let lease = format!("--force-with-lease={full}:{}", expected_old.map_or("", CommitId::as_str));
-        let call = call.arg(lease).arg(other_side).arg("--end-of-options").arg(to.path());
+        let call = call.args(options).arg(lease).arg(other_side).arg("--end-of-options").arg(to.path());
         let output = call.arg(format!("{new}:{full}")).run().await?;
-        if output.code == 0 {
-            return Ok(Pushed::Updated);
-        }
-        let found = to.branch(branch).await?;
-        if found.as_ref() == Some(new) {
-            return Ok(Pushed::AlreadyThere);
-        }
-        if found.as_ref() != expected_old {
-            return Err(moved(found));
-        }
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-        let reason = reason(&said);
-        let unwritable =
-            ["ermission denied", "Read-only file system", "insufficient permission", "unable to create temporary"];
-        if unwritable.iter().any(|words| said.contains(words)) {
-            return Err(Error::NotWritable { path: to.path().to_owned(), reason });
-        }
-        Err(Error::Rejected { branch: branch.clone(), reason })
+        let said = || format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+        Ok((output.code != 0).then(said))
     }
+}
+
+fn refusal(path: &Path, branch: &BranchName, said: &str) -> Error {
+    let reason = reason(said);
+    let unwritable =
+        ["ermission denied", "Read-only file system", "insufficient permission", "unable to create temporary"];
+    if unwritable.iter().any(|words| said.contains(words)) {
+        return Error::NotWritable { path: path.to_owned(), reason };
+    }
+    Error::Rejected { branch: branch.clone(), reason }
 }
 
 /// The words in brackets of `!\tsrc:dst\t[remote rejected] (words)`, or the first line that says something.
@@ -75,4 +95,21 @@ fn reason(said: &str) -> String {
     let rejected = said.lines().find(|line| line.starts_with('!')).and_then(|line| line.rsplit('\t').next());
     let line = rejected.or_else(|| said.lines().find(|line| line.contains("error:") || line.contains("fatal:")));
     line.or_else(|| said.lines().next()).unwrap_or("git gave no reason").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_to_mend() {
+        let branch = "runyard/x".parse().expect("a branch");
+        let told = |said| refusal(Path::new("/srv/repo"), &branch, said).to_string();
+        let unpack = "remote: error: insufficient permission for adding an object to repository database objects\n\
+            To /srv/repo\n!\tabc:refs/heads/runyard/x\t[remote rejected] (unpacker error)\nDone\nerror: failed to push";
+        insta::assert_snapshot!(told(unpack), @"/srv/repo cannot be written: [remote rejected] (unpacker error)");
+        let forward = "To /srv/repo\n!\tabc:refs/heads/runyard/x\t[remote rejected] (non-fast-forward)\nDone\n";
+        insta::assert_snapshot!(told(forward), @"the push of `runyard/x` was rejected: [remote rejected] (non-fast-forward)");
+        insta::assert_snapshot!(told(""), @"the push of `runyard/x` was rejected: git gave no reason");
+    }
 }

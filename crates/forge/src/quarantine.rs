@@ -63,7 +63,7 @@ impl Default for ImportLimits {
             files: 20_000,
             tree_files: 1_000_000,
             memory_bytes: 2 << 30,
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
         }
     }
 }

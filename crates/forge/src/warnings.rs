@@ -75,7 +75,7 @@ impl Mirror {
 }
 
 /// What paths and added lines show, without reading files.
-pub fn in_diff(diff: &Diff) -> Vec<Warning> {
+fn in_diff(diff: &Diff) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for file in &diff.files {
         for path in [Some(&file.path), file.old_path.as_ref()].into_iter().flatten() {

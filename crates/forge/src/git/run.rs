@@ -14,7 +14,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// What a call may use unless it says otherwise.
-const TIME: Duration = Duration::from_secs(120);
+const TIME: Duration = Duration::from_mins(2);
 const STDOUT: usize = 16 << 20;
 const STDERR_TAIL: usize = 4096;
 

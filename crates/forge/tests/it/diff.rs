@@ -6,7 +6,7 @@ use std::fs;
 async fn a_diff_tells_what_happened_to_each_file() {
     for world in worlds().await {
         let at = world.repository("repo");
-        let lines: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let lines: String = (0..50).map(|n| n.to_string() + " and more\n").collect();
         write(&at.join("moved/from.txt"), &lines);
         write(&at.join("gone"), "soon\n");
         write(&at.join("becomes-link"), "x\n");

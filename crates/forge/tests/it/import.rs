@@ -1,6 +1,8 @@
 use crate::support::{World, branch, pat, worlds, write};
 use domain::CommitId;
-use forge::{Bundle, BundleRefused as R, Error, FileStatus, ImportLimits, LinkProblem, Message, Mirror, Proposed};
+use forge::{
+    Bundle, BundleRefused as R, Error, FileStatus as S, ImportLimits, LinkProblem as P, Message, Mirror, Proposed,
+};
 use std::{path::PathBuf, time::Duration};
 
 /// A repository, its mirror, and a sandbox's clone of it.
@@ -94,7 +96,6 @@ async fn checked_work_becomes_a_commit_of_ours() {
         let work = scene.world.tip(&scene.sandbox, "HEAD");
         let proposed = scene.import().await.expect("taken in");
         let files: Vec<_> = proposed.files.iter().map(|file| (file.path.as_str(), file.status)).collect();
-        use FileStatus as S;
         let expected = [
             ("README.md", S::Modified),
             ("src/new.rs", S::Added),
@@ -203,7 +204,6 @@ async fn links_that_lead_out_are_flagged() {
         scene.commit_index();
         let found = scene.import().await.expect("taken in").links;
         let found: Vec<_> = found.iter().map(|link| (link.path.as_str(), link.problem)).collect();
-        use LinkProblem as P;
         assert_eq!(found, [("a", P::Absolute), ("c", P::IntoGit), ("src/b", P::Escapes)]);
     }
 }
@@ -345,5 +345,52 @@ async fn memory_and_time_are_bounded() {
         let hurried = ImportLimits { time: Duration::ZERO, ..ImportLimits::default() };
         assert!(matches!(refusal(scene.import_within(&hurried).await), R::TooCostly(_)));
         scene.import().await.expect("otherwise it is taken in");
+    }
+}
+
+/// Not a promise but a figure: run with `--ignored --nocapture`.
+#[tokio::test]
+#[ignore = "prints how long things take"]
+async fn how_long_things_take() {
+    for world in worlds().await {
+        let at = world.repository("repo");
+        for n in 0..4000 {
+            write(&at.join(format!("d{}/f{n}", n % 100)), &format!("{n}\n").repeat(1500));
+        }
+        let base = world.commit_all(&at, "Large");
+        for n in 0..200 {
+            world.commit(&at, "README.md", &format!("{n}\n"));
+        }
+        let tip = world.tip(&at, "HEAD");
+        drop(base);
+        let clock = std::time::Instant::now();
+        let mut last = clock.elapsed();
+        let mut lap = |what: &str| {
+            println!("{what}: {} ms", clock.elapsed().saturating_sub(last).as_millis());
+            last = clock.elapsed();
+        };
+        println!("git {}", world.git.version().await.expect("asked"));
+        let mirror = world.mirror(&at).await;
+        lap("first fetch");
+        mirror.fetch(&world.upstream(&at).await).await.expect("fetch");
+        lap("fetch of nothing");
+        let checkout = mirror.base_checkout(&tip, &world.path("bases/x"), &mirror.objects()).await.expect("made");
+        lap("base checkout");
+        mirror.base_checkout(&tip, &world.path("bases/x"), &mirror.objects()).await.expect("made");
+        lap("base checkout again");
+        world.git_in(&checkout, &["status", "--porcelain"]);
+        lap("git status in it");
+        write(&checkout.join("README.md"), "changed\n");
+        world.commit_all(&checkout, "Work");
+        let args = ["bundle", "create", "-q", "-", "HEAD", &format!("^{tip}")];
+        let bundle = world.command(&checkout).args(args).output().expect("git").stdout;
+        lap("commit and bundle");
+        let proposed = mirror.import(Bundle::Bytes(&bundle), &tip, &ImportLimits::default()).await.expect("taken in");
+        lap("import");
+        let commit =
+            mirror.commit_tree(&proposed.tree, &[tip], &Message::new("x"), &pat(), &pat()).await.expect("commit");
+        lap("commit-tree");
+        mirror.push(&world.upstream(&at).await, &branch("runyard/x"), &commit, None).await.expect("pushed");
+        lap("push");
     }
 }

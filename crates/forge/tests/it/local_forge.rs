@@ -1,8 +1,8 @@
 use crate::{
-    store_in_memory::InMemory,
+    store_in_memory::Crashing,
     support::{Ticking, World, branch, pat, worlds, write},
 };
-use domain::{AccountId, CommitId, Repository, RepositoryId};
+use domain::{Account, AccountId, CommitId, Repository, RepositoryId};
 use forge::{
     Check, Edit, Error, Forge, LocalForge, MergeHow, MergeMethod, Message, Mirror, NewComment, NewPullRequest,
     PullRequest, PullRequestState as P, Push, Thread,
@@ -12,13 +12,14 @@ use std::{
     process::Command,
     sync::{Arc, atomic::Ordering},
 };
+use store::Store;
 use uuid::Uuid;
 
 struct Scene {
     world: World,
     at: PathBuf,
     forge: LocalForge,
-    store: Arc<InMemory>,
+    store: Arc<Crashing>,
     repository: Repository,
     mirror: Mirror,
 }
@@ -32,7 +33,7 @@ async fn scenes(bare: bool) -> Vec<Scene> {
         if bare {
             at = world.bare(&at, "bare.git");
         }
-        let store = Arc::new(InMemory::default());
+        let store = Arc::new(Crashing::default());
         let forge = LocalForge::new(world.git.clone(), store.clone(), Arc::new(Ticking::default()));
         let repository = Repository {
             id: RepositoryId(Uuid::from_u128(1)),
@@ -41,6 +42,9 @@ async fn scenes(bare: bool) -> Vec<Scene> {
             forge: "local".into(),
             location: at.to_str().expect("text").into(),
         };
+        let account = Account { id: repository.account, name: "us".into() };
+        store.store.account(&account).await.expect("account");
+        store.store.add_repository(&repository).await.expect("registered");
         let mirror = forge.mirror(&repository, &world.path("mirror")).await.expect("mirror");
         forge.fetch(&repository, &mirror).await.expect("fetch");
         scenes.push(Scene { world, at, forge, store, repository, mirror });
@@ -65,8 +69,11 @@ impl Scene {
         let limits = forge::ImportLimits::default();
         let proposed = self.mirror.import(forge::Bundle::Bytes(&bundle), base, &limits).await.expect("taken in");
         let message = Message::new(&format!("Write {path}")).co_author("Sam", "sam@example.org");
-        let commit =
-            self.mirror.commit_tree(&proposed.tree, &[base.clone()], &message, &pat(), &pat()).await.expect("commit");
+        let commit = self
+            .mirror
+            .commit_tree(&proposed.tree, std::slice::from_ref(base), &message, &pat(), &pat())
+            .await
+            .expect("commit");
         let expected = self.forge.branch(&self.repository, &branch(name)).await.expect("asked");
         let push = Push { branch: &branch(name), new: &commit, expected_old: expected.as_ref() };
         self.forge.push(&self.repository, &self.mirror, push).await.expect("pushed");
@@ -140,14 +147,13 @@ async fn a_key_makes_one_pull_request() {
         );
         assert!(edited.updated_at > opened.updated_at);
         assert_eq!(scene.forge.update(&scene.repository, 1, &edit).await.expect("same"), edited, "nothing was written");
-        let writers = (0..5).map(|n| {
-            let edit = Edit { title: Some(format!("t{n}")), ..Edit::default() };
-            let scene = &scene;
-            async move { scene.forge.update(&scene.repository, 1, &edit).await.expect("edited in turn") }
-        });
-        for writer in writers {
-            writer.await;
-        }
+        let rename = |n: i64| {
+            let (scene, edit) = (&scene, Edit { body: Some(format!("body {n}")), ..Edit::default() });
+            async move { scene.forge.update(&scene.repository, 1, &edit).await.expect("each in its turn") }
+        };
+        let (one, two, three) = tokio::join!(rename(1), rename(2), rename(3));
+        let times = std::collections::HashSet::from([one.updated_at, two.updated_at, three.updated_at]);
+        assert_eq!(times.len(), 3, "one change was lost under another");
         assert_eq!(scene.forge.close(&scene.repository, 1).await.expect("closed").state, P::Closed);
         assert!(matches!(scene.merge(1, MergeMethod::Merge).await, Err(Error::NotOpen { state: "closed", .. })));
         assert_eq!(scene.forge.reopen(&scene.repository, 1).await.expect("open").state, P::Open);
@@ -194,7 +200,7 @@ async fn merging_moves_the_base_once_even_over_a_crash() {
             let main = scene.main().await;
             let head = scene.push("runyard/one", &main, "one", "1").await;
             let opened = scene.open("main", "runyard/one").await;
-            scene.store.crash_before_update.store(true, Ordering::SeqCst);
+            scene.store.before_update.store(true, Ordering::SeqCst);
             assert!(matches!(scene.merge(1, method).await, Err(Error::Store(_))), "it dies after the push");
             let after = scene.main().await;
             assert_ne!(after, main);

@@ -96,8 +96,10 @@ async fn odd_people_make_valid_commits() {
             (".,:;", "x@y", "x <x@y>"),
         ] {
             let who = Signature { name: name.into(), email: email.into(), ..pat() };
-            let commit =
-                mirror.commit_tree(&tree, &[base.clone()], &Message::new("x"), &who, &who).await.expect("made");
+            let commit = mirror
+                .commit_tree(&tree, std::slice::from_ref(&base), &Message::new("x"), &who, &who)
+                .await
+                .expect("made");
             let shown = world.git_in(&mirror.git_dir(), &["show", "-s", "--format=%an <%ae>", commit.as_str()]);
             assert_eq!(shown, expected);
             world.git_in(&mirror.git_dir(), &["update-ref", "refs/t", commit.as_str()]);

@@ -157,3 +157,34 @@ async fn repositories_with_long_ids_work_too() {
         assert_eq!(world.git_in(&checkout, &["status", "--porcelain"]), "");
     }
 }
+
+#[tokio::test]
+async fn a_crash_leaves_nothing_for_long_and_sandboxes_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    for world in worlds().await {
+        let at = world.repository("repo");
+        let commit = world.tip(&at, "HEAD");
+        let mirror = world.mirror(&at).await;
+        let bases = world.path("bases");
+        mirror.base_checkout(&commit, &bases.join("one"), &mirror.objects()).await.expect("checkout");
+        write(&world.path("mirror/tmp/quarantineX/q.git/HEAD"), "left");
+        write(&bases.join(".base-X/tree/file"), "left");
+        mirror.sweep(&bases).await.expect("swept");
+        mirror.sweep(&world.path("nowhere")).await.expect("nothing to sweep");
+        assert_eq!(std::fs::read_dir(world.path("mirror/tmp")).expect("list").count(), 0);
+        let left: Vec<_> = std::fs::read_dir(&bases).expect("list").map(|e| e.expect("entry").file_name()).collect();
+        assert_eq!(left, ["one"]);
+
+        let mut waiting = vec![mirror.objects()];
+        while let Some(path) = waiting.pop() {
+            let meta = std::fs::metadata(&path).expect("there");
+            let wanted = if meta.is_dir() { 0o005 } else { 0o004 };
+            assert_eq!(meta.permissions().mode() & wanted, wanted, "{path:?}");
+            if meta.is_dir() {
+                waiting.extend(std::fs::read_dir(&path).expect("list").map(|entry| entry.expect("entry").path()));
+            }
+        }
+        let shared = world.git_in(&mirror.git_dir(), &["config", "core.sharedRepository"]);
+        assert_eq!(shared, "0644", "the umask of the server would decide");
+    }
+}

@@ -77,10 +77,6 @@ async fn of_two_pushes_with_one_expectation_one_wins() {
             match raced.expect("no panic") {
                 (Ok(Pushed::Updated), new) => winners.push(new),
                 (Err(Error::Moved { .. }), _) => {}
-                // Git refuses rather than waits while another holds the ref's lock; then the ref has not moved yet.
-                (Err(Error::Rejected { reason, .. }), _) => {
-                    assert!(reason.contains("lock") || reason.contains("failed to update"), "{reason}")
-                }
                 other => panic!("{other:?}"),
             }
         }
