@@ -57,7 +57,8 @@ fn start(spec: &LaunchSpec) -> Result<Launched, String> {
     let pipes = Pipes::new(spec).map_err(|e| format!("failed to make pipes: {e}"))?;
     let monitor = match sys::fork().map_err(|e| format!("failed to fork: {e}"))? {
         Fork::Child => {
-            let why = become_sandbox(spec, control, pipes);
+            // Nothing is closed before the reason is in the log: the father reads it when the pipes have ended.
+            let why = become_sandbox(spec, &control, &pipes);
             let _ = writeln!(io::stderr(), "{why}");
             sys::exit_now(1);
         }
@@ -164,11 +165,10 @@ pub mod inherited {
 }
 
 /// Never returns unless it fails, and then says why.
-fn become_sandbox(spec: &LaunchSpec, control: ControlDir, pipes: Pipes) -> String {
+fn become_sandbox(spec: &LaunchSpec, control: &ControlDir, pipes: &Pipes) -> String {
     let step = |what: &'static str| move |error: io::Error| format!("failed to {what}: {error}");
-    let log = control.log;
     let prepare = || -> Result<(), String> {
-        sys::place(&log, 2).map_err(step("open the log"))?;
+        sys::place(&control.log, 2).map_err(step("open the log"))?;
         rustix::process::setsid().map_err(|e| step("start a session")(e.into()))?;
         for group in &spec.cgroups {
             fs::write(group.join("cgroup.procs"), "0")

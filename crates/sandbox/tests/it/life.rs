@@ -270,6 +270,7 @@ async fn the_doctor_says_which_part_keeps_a_sandbox_from_starting() {
     let missing = rig.provider.create(SandboxSpec::new(new_id(), LEASE)).await.err().unwrap();
     assert!(matches!(&missing, Error::Missing { part, .. } if part == "bubblewrap"), "{missing:?}");
     let report = rig.provider.probe().await;
-    assert_eq!(report.status(), Status::Fail);
+    assert_eq!(report.status(), Status::Fail, "{report:?}");
+    println!("{report:#?}");
     assert!(report.get("sandbox").unwrap().mend.as_deref().unwrap().contains("install"));
 }
