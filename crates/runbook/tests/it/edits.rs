@@ -153,6 +153,20 @@ fn moving_keeps_the_text_and_changes_the_depth() {
 }
 
 #[test]
+fn deleting_leaves_a_blank_line_where_lines_would_run_together() {
+    let text = "### Step 1: A\ntext\n### Step 2: B\nb\n\nManual\n---\n";
+    let new = apply(text, &Edit::DeleteStep { number: n("2") }).unwrap();
+    assert_eq!(new, "### Step 1: A\ntext\n\nManual\n---\n");
+}
+
+#[test]
+fn numbers_that_are_right_stay_as_they_are_written() {
+    let text = "### Step 01: A\n### Step 02: B\n### Step 03: C\n";
+    let new = apply(text, &Edit::DeleteStep { number: n("2") }).unwrap();
+    assert_eq!(new, "### Step 01: A\n### Step 2: C\n");
+}
+
+#[test]
 fn renumbering_mends_numbers_only() {
     let text = "### Step 2: A\n#### 1.5: B\n### Step 2: C\n#### 3.3.3: D\n";
     let new = apply(text, &Edit::Renumber {}).unwrap();

@@ -40,6 +40,12 @@ Step 2: Setext
 }
 
 #[test]
+fn headings_in_lists_and_quotes_do_not_end_the_steps() {
+    let text = "## Execution Steps\n### Step 1: A\n> # Loud quote\n\n- ## Loud item\n\n### Step 2: B\n";
+    assert_eq!(titles(text), ["1 A", "2 B"]);
+}
+
+#[test]
 fn without_execution_steps_one_heading_must_say_step() {
     assert_eq!(titles("# T\n## 1. Intro\n## 2. More\n"), [""; 0]);
     assert_eq!(titles("# T\n## 1. Intro\n## Step 2: More\n"), ["1 Intro", "2 More"]);
@@ -180,7 +186,8 @@ timeout: 30m
 variables:
   PACKAGE: {description: \"crate to upgrade\", default: reqwest}
   VERSION: 1.10
-  STRICT: {default: yes}
+  STRICT: {default: &kept 0x10}
+  SAME: {default: *kept}
   ASKED:
 runtimes:
   ruby: {command: ruby -w, extension: .rb, image: \"ruby:3\"}
@@ -195,7 +202,8 @@ runtimes:
     let default = |name: &str| front.variables[name].default.clone();
     assert_eq!(default("PACKAGE").as_deref(), Some("reqwest"));
     assert_eq!(default("VERSION").as_deref(), Some("1.10"));
-    assert_eq!(default("STRICT").as_deref(), Some("yes"));
+    assert_eq!(default("STRICT").as_deref(), Some("0x10"));
+    assert_eq!(default("SAME").as_deref(), Some("0x10"));
     assert_eq!(default("ASKED"), None);
     assert_eq!(front.runtimes["ruby"].command, ["ruby", "-w"]);
     assert_eq!(front.runtimes["ruby"].extension.as_deref(), Some("rb"));
