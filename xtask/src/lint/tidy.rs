@@ -3,7 +3,7 @@
 mod rooms;
 
 use crate::{shell, workspace};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
 
@@ -101,11 +101,6 @@ fn dead_links(name: &str, text: &str) -> Vec<String> {
         }
     }
     dead
-}
-
-/// The text of a document at the root.
-fn document(name: &str) -> Result<String> {
-    std::fs::read_to_string(workspace::root().join(name)).with_context(|| format!("failed to read {name}"))
 }
 
 #[cfg(test)]

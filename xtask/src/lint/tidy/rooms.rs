@@ -1,6 +1,5 @@
 //! The rooms of the house: each is named in `ARCHITECTURE.md`, and imports only rooms below it.
 
-use super::document;
 use crate::{shell, workspace};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -50,7 +49,9 @@ pub fn check() -> Result<Vec<String>> {
     let metadata =
         shell::capture(workspace::cargo().args(["metadata", "--no-deps", "--format-version=1", "--offline"]))?;
     let metadata: Metadata = serde_json::from_str(&metadata).context("failed to read `cargo metadata`")?;
-    Ok(broken(&metadata, &document("ARCHITECTURE.md")?))
+    // Without the document, every room is reported as missing from it.
+    let architecture = std::fs::read_to_string(workspace::root().join("ARCHITECTURE.md")).unwrap_or_default();
+    Ok(broken(&metadata, &architecture))
 }
 
 fn broken(metadata: &Metadata, architecture: &str) -> Vec<String> {
