@@ -1,9 +1,125 @@
-//! The `runyard` binary.
+//! The `runyard` binary: command line, configuration, and the one place where the parts are put together.
+
+mod app;
 mod cli;
+mod commands;
+mod compose;
 mod config;
+mod connect;
 mod control;
 mod data_dir;
+mod doctor;
+mod exit;
 #[cfg(test)]
 mod fixtures;
+mod input;
+mod live;
+mod log;
+mod person;
+mod prompt;
 mod render;
-fn main() {}
+mod screen;
+#[cfg(test)]
+mod stage;
+
+use app::App;
+use clap::Parser as _;
+use cli::{Cli, Command};
+use exit::{Exit, Failure};
+use screen::Screen;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            // There is no one left to tell when this fails.
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let style = app::style(cli.global.color);
+    let live = io::stdout().is_terminal() && io::stderr().is_terminal();
+    let mut screen = Screen::new(Box::new(io::stdout()), Box::new(io::stderr()), live, style);
+    match &cli.command {
+        Command::Completions { shell } => return Ok(commands::completions(&mut screen, *shell)),
+        Command::Man { out } => return commands::man(&mut screen, out.as_deref()),
+        Command::Version(json) => return Ok(commands::version(&mut screen, *json)),
+        Command::Lint(args) => return Ok(commands::lint(&mut screen, args)),
+        _ => {}
+    }
+    let config = app::configuration(&cli.global)?;
+    for warning in &config.warnings {
+        screen.note(&format!("warning: {warning}"));
+    }
+    if let Command::Config(command) = &cli.command {
+        return Ok(commands::show_config(&mut screen, &config, command));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::environment(format!("failed to start: {error}")))?;
+    let exit = runtime.block_on(async {
+        let interrupts = input::interrupts()
+            .map_err(|error| Failure::environment(format!("failed to listen for signals: {error}")))?;
+        let mut app = App {
+            who: person::invoking(&config),
+            config,
+            style,
+            width: app::width(),
+            screen,
+            interactive: io::stdin().is_terminal() && io::stdout().is_terminal(),
+            input: Box::new(input::Terminal::new()),
+            interrupts,
+            clock: Arc::new(domain::SystemClock::new()),
+            zone: jiff::tz::TimeZone::system(),
+            compose: compose::compose(),
+            name: name(&cli.command),
+            verbose: cli.global.verbose,
+        };
+        dispatch(&mut app, cli.command).await
+    });
+    // A thread that waits for a line of standard input must not keep the process.
+    runtime.shutdown_background();
+    exit
+}
+
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Run(_) => "run",
+        Command::Serve => "serve",
+        Command::Session(_) => "session",
+        Command::Repo(_) => "repo",
+        Command::Pr(_) => "pr",
+        Command::Doctor(_) => "doctor",
+        Command::Lint(_)
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Version(_) => "",
+    }
+}
+
+async fn dispatch(app: &mut App, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => commands::run(app, args).await,
+        Command::Serve => commands::serve(app).await,
+        Command::Session(command) => commands::session(app, command).await,
+        Command::Repo(command) => commands::repo(app, command).await,
+        Command::Pr(command) => commands::pull_request(app, command).await,
+        Command::Doctor(json) => Ok(doctor::doctor(app, json.json).await),
+        Command::Lint(_)
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Version(_) => unreachable!("done before the runtime was started"),
+    }
+}

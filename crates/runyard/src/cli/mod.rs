@@ -3,8 +3,8 @@
 mod pull_request;
 mod session;
 
-pub use pull_request::{LineComment, PrCommand, PrNumber};
-pub use session::{SessionArg, SessionCommand};
+pub use pull_request::{PrCommand, PrNumber};
+pub use session::{SessionArg, SessionCommand, Wait};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{BranchName, MicroUsd, PrMode};

@@ -122,7 +122,8 @@ keys! {
     /// How long the agent is kept waiting for a person's decision before it is put to rest.
     hold: Duration = "2m" as "agent.hold";
     /// The Claude Code program.
-    claude: Program = "claude" as "agent.claude";
+    /// Default: where `RUNYARD_CLAUDE` says, else where `cargo xtask setup` puts it, else `claude` in `PATH`.
+    claude: Option<Program> = "" as "agent.claude";
     /// The model; Claude Code's own choice when empty.
     model: Option<String> = "" as "agent.model";
     /// While planning: when not empty, only these tools (in Claude Code's grammar).

@@ -21,7 +21,7 @@ pub fn render_text(config: &Config) -> String {
     lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n")).collect()
 }
 
-/// `{"file", "settings": [{"key", "value", "origin", "variable"}]}`.
+/// `{"file", "data_dir", "settings": [{"key", "value", "origin", "variable", "shape", "default", "meaning"}]}`.
 pub fn render_json(config: &Config) -> Value {
     let settings: Vec<Value> = KEYS
         .iter()
@@ -32,6 +32,9 @@ pub fn render_json(config: &Config) -> Value {
                 "value": (!value.is_empty()).then_some(value),
                 "origin": origin,
                 "variable": key.variable(),
+                "shape": key.shape,
+                "default": (!key.default.is_empty()).then_some(key.default),
+                "meaning": key.doc.lines().map(str::trim).collect::<Vec<_>>().join(" "),
             })
         })
         .collect();

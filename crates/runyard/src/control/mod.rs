@@ -26,6 +26,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Events above a number, and then those that come, without end.
     fn follow(self: Arc<Self>, session: SessionNumber, after: i64) -> BoxStream<'static, Result<Event, Problem>>;
+
+    /// Ends all work in good order: what runs is handed back, so that the next server carries on.
+    async fn shutdown(&self) {}
 }
 
 /// A path to `name` in `dir` that fits a socket address (107 bytes, unix(7)), and what must stay open for it to work.

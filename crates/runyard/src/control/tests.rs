@@ -32,7 +32,7 @@ fn event(number: i64) -> Event {
     Event { session: SessionId(uuid::Uuid::nil()), number, at: Timestamp(0), payload }
 }
 
-async fn raw(dir: &std::path::Path, input: &[u8], lines: usize) -> Vec<String> {
+async fn raw(dir: &Path, input: &[u8], lines: usize) -> Vec<String> {
     let stream = UnixStream::connect(dir.join(SOCKET)).await.expect("connects");
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read).lines();

@@ -141,7 +141,7 @@ impl LogRenderer {
             let reads = std::mem::take(&mut self.reads);
             let what = match reads.as_slice() {
                 [one] => one.clone(),
-                many => format!("{}: {}", counted(many.len(), "look", "looks"), many.join(", ")),
+                many => format!("({}) {}", many.len(), many.join(", ")),
             };
             lines.push(self.tool_line("read", &one_line(&what, 70), None, to.since(from)));
         }

@@ -16,11 +16,11 @@ mod time;
 
 pub use ask::request_lines;
 pub use clean::{clean, one_line};
-pub use lists::{queue, repositories, sessions, table, versions};
-pub use log::{Doing, LogRenderer};
+pub use lists::{queue, repositories, sessions, versions};
+pub use log::LogRenderer;
 pub use markdown::markdown;
 pub use pull_request::{diff, diff_stat, pull_request, pull_requests};
-pub use session::{phase_words, session, step_lines};
+pub use session::session;
 pub use style::{Colour, Style};
 pub use summary::{Evidence, Summary, next_command};
-pub use time::{moment, span};
+pub use time::span;

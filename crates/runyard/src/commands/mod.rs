@@ -1,0 +1,80 @@
+//! What each command does.
+
+mod config;
+pub mod edit;
+mod lint;
+mod pages;
+mod pull_request;
+mod repo;
+mod run;
+mod serve;
+mod session;
+
+pub use config::show as show_config;
+pub use lint::lint;
+pub use pages::{completions, man, version};
+pub use pull_request::pull_request;
+pub use repo::repo;
+pub use run::run;
+pub use serve::serve;
+pub use session::session;
+
+use crate::{
+    app::App,
+    cli::{SessionArg, Wait},
+    connect::Connection,
+    exit::{Exit, Failure},
+    live::{self, Goal, View},
+};
+use domain::SessionNumber;
+use engine::{Command, Reply};
+
+/// An answer that does not fit what was asked: a server of another version, or a bug.
+pub fn unexpected(reply: &Reply) -> Failure {
+    let kind = serde_json::to_value(reply).ok().and_then(|value| Some(value.get("reply")?.as_str()?.to_owned()));
+    Failure::environment(format!("the server gave an answer that does not fit: {}", kind.unwrap_or_default()))
+}
+
+/// The session that is meant: the given one, else the newest.
+async fn resolve(connection: &Connection, session: Option<SessionArg>) -> Result<SessionNumber, Failure> {
+    if let Some(SessionArg::Number(number)) = session {
+        return Ok(number);
+    }
+    match connection.client.call(Command::Sessions { archived: false, all: false, limit: 1 }).await? {
+        Reply::Sessions(lines) => lines.first().map(|line| line.number).ok_or_else(|| {
+            Failure::usage("there is no session yet").mend("begin one: runyard run \"TASK\" --repo PATH")
+        }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Queues something, and shows it live when that is wanted or when the work would end with this process.
+async fn queue(
+    app: &mut App,
+    mut connection: Connection,
+    session: SessionNumber,
+    command: Command,
+    wait: Wait,
+) -> Result<Exit, Failure> {
+    let after = live::session(&connection.client, session).await?.session.last_event;
+    let reply = connection.client.call(command).await?;
+    let stays = !wait.detach && (wait.follow || wait.json || connection.is_embedded());
+    if !wait.json {
+        match reply {
+            Reply::Queued(what) => app.screen.line(format!("{session} queued: {}", what.join(", ").replace('_', " "))),
+            Reply::Done => app.screen.line(format!("{session} done")),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    let exit = if stays {
+        live::watch(app, &mut connection, View { session, after, goal: Goal::Action, json: wait.json }).await?
+    } else {
+        if !wait.json {
+            let how = if connection.is_embedded() { "starts with" } else { "live with" };
+            app.screen.line(format!("{how}: runyard session attach {}", session.0));
+        }
+        Exit::Done
+    };
+    connection.close().await;
+    Ok(exit)
+}

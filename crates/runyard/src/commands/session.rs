@@ -1,0 +1,408 @@
+//! `runyard session`.
+
+use super::{edit, queue, resolve, unexpected};
+use crate::{
+    app::{App, Workers},
+    cli::{SessionArg, SessionCommand, Wait},
+    connect::Connection,
+    exit::{Exit, Failure},
+    live::{self, Goal, View},
+    prompt, render,
+};
+use domain::SessionNumber;
+use engine::{Command, Reply, Selection};
+
+/// Events that are asked for at once.
+const PAGE: i64 = 1000;
+
+/// Works with sessions.
+pub async fn session(app: &mut App, command: SessionCommand) -> Result<Exit, Failure> {
+    match command {
+        SessionCommand::Message { words, wait } => {
+            let (session, text) = match words.as_slice() {
+                [session, text] => (Some(session_arg(session)?), text.clone()),
+                [text] => (None, text.clone()),
+                _ => return Err(Failure::usage("say what to tell the session")),
+            };
+            if text.trim().is_empty() {
+                return Err(Failure::usage("the message is empty"));
+            }
+            let (connection, session) = open(app, workers(wait.detach), session).await?;
+            queue(app, connection, session, Command::Message { session, text }, wait).await
+        }
+        SessionCommand::Execute { words, wait } => {
+            let (session, what) = execution(&words)?;
+            let (connection, session) = open(app, workers(wait.detach), session).await?;
+            queue(app, connection, session, Command::Execute { session, what }, wait).await
+        }
+        SessionCommand::Retry { session, message, wait } => {
+            let (connection, session) = open(app, workers(wait.detach), session).await?;
+            queue(app, connection, session, Command::Retry { session, message }, wait).await
+        }
+        SessionCommand::Revert { session, step, wait } => {
+            let (connection, session) = open(app, workers(wait.detach), Some(session)).await?;
+            queue(app, connection, session, Command::Revert { session, step }, wait).await
+        }
+        SessionCommand::Answer { words, request, wait } => answer(app, &words, request, wait).await,
+        SessionCommand::Attach { session, after, json } => attach(app, session, after, json).await,
+        SessionCommand::Edit { session, step, file, delete } => {
+            let (mut connection, session) = open(app, Workers::Rest, session).await?;
+            let exit = edit::edit(app, &mut connection, session, step, file, delete).await;
+            connection.close().await;
+            exit
+        }
+        SessionCommand::Log { session, follow: true, after, json, .. } => {
+            let (connection, session) = open(app, Workers::Run, session).await?;
+            let exit = follow(app, &connection, session, after, json).await;
+            connection.close().await;
+            exit
+        }
+        other => {
+            let connection = Connection::open(app, Workers::Rest).await?;
+            let exit = at_rest(app, &connection, other).await;
+            connection.close().await;
+            exit
+        }
+    }
+}
+
+fn workers(detach: bool) -> Workers {
+    if detach { Workers::Rest } else { Workers::Run }
+}
+
+async fn open(
+    app: &App,
+    workers: Workers,
+    session: Option<SessionArg>,
+) -> Result<(Connection, SessionNumber), Failure> {
+    let connection = Connection::open(app, workers).await?;
+    match resolve(&connection, session).await {
+        Ok(session) => Ok((connection, session)),
+        Err(failure) => {
+            connection.close().await;
+            Err(failure)
+        }
+    }
+}
+
+fn session_arg(text: &str) -> Result<SessionArg, Failure> {
+    text.parse().map_err(Failure::usage)
+}
+
+/// `[SESSION] [next|all|STEP]`: one word alone is a session when it can be one.
+fn execution(words: &[String]) -> Result<(Option<SessionArg>, Selection), Failure> {
+    let selection = |word: &str| match word {
+        "next" => Ok(Selection::Next),
+        "all" => Ok(Selection::All),
+        step if is_step(step) => Ok(Selection::Step(step.to_owned())),
+        _ => Err(Failure::usage(format!("`{word}` is not `next`, `all` or a step's number such as 1.2"))),
+    };
+    match words {
+        [] => Ok((None, Selection::Next)),
+        [word] => match word.parse::<SessionArg>() {
+            Ok(session) => Ok((Some(session), Selection::Next)),
+            Err(_) => Ok((None, selection(word)?)),
+        },
+        [session, what, ..] => Ok((Some(session_arg(session)?), selection(what)?)),
+    }
+}
+
+fn is_step(text: &str) -> bool {
+    text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Commands that need no workers.
+async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand) -> Result<Exit, Failure> {
+    let client = &connection.client;
+    match command {
+        SessionCommand::List { archived, all, limit, json } => {
+            match client.call(Command::Sessions { archived, all, limit }).await? {
+                Reply::Sessions(lines) if json.json => app.screen.json(&lines),
+                Reply::Sessions(lines) => app.screen.lines(render::sessions(&lines, app.style, &app.zone)),
+                other => return Err(unexpected(&other)),
+            }
+        }
+        SessionCommand::Show { session, json } => {
+            let view = live::session(client, resolve(connection, session).await?).await?;
+            if json.json {
+                app.screen.json(&view);
+            } else {
+                app.screen.lines(render::session(&view, app.style, &app.zone));
+                app.screen.line(format!("Next: {}", render::next_command(&view)));
+            }
+        }
+        SessionCommand::Queue { session, json } => {
+            let view = live::session(client, resolve(connection, session).await?).await?;
+            if json.json {
+                app.screen.json(&view.queue);
+            } else {
+                app.screen.lines(render::queue(&view, app.style));
+            }
+        }
+        SessionCommand::Log { session, exec, after, json, .. } => {
+            let session = resolve(connection, session).await?;
+            match exec {
+                Some(exec) => {
+                    let text = text(client.call(Command::Output { session, exec, from: 0 }).await?)?;
+                    app.screen.text(&render::clean(&text));
+                }
+                None => log(app, connection, session, after, json).await?,
+            }
+        }
+        SessionCommand::Stop { session } => {
+            let session = resolve(connection, session).await?;
+            match client.call(Command::Stop { session }).await? {
+                Reply::Stopped { running, removed } => app.screen.line(stopped(running.as_deref(), &removed)),
+                other => return Err(unexpected(&other)),
+            }
+        }
+        SessionCommand::Archive { session, undo } => {
+            let session = resolve(connection, Some(session)).await?;
+            done(client.call(Command::Archive { session, archived: !undo }).await?)?;
+            app.screen.line(format!("{session} {}", if undo { "taken out again" } else { "put away" }));
+        }
+        SessionCommand::Diff { session, step } => {
+            let session = resolve(connection, session).await?;
+            let diff = text(client.call(Command::Diff { session, step }).await?)?;
+            app.screen.lines(render::diff(&diff, app.style));
+        }
+        SessionCommand::Versions { session, show, json } => {
+            let session = resolve(connection, session).await?;
+            versions(app, client.call(Command::Versions { session }).await?, show, json.json)?;
+        }
+        SessionCommand::Restore { session, version } => {
+            let session = resolve(connection, Some(session)).await?;
+            match client.call(Command::Restore { session, version }).await? {
+                Reply::Version(new) => {
+                    app.screen.line(format!("{session} version {} restores version {version}", new.version));
+                }
+                other => return Err(unexpected(&other)),
+            }
+        }
+        SessionCommand::Done { session, step } => {
+            let session = resolve(connection, Some(session)).await?;
+            done(client.call(Command::MarkDone { session, step: step.clone() }).await?)?;
+            app.screen.line(format!("{session} step {step} is done"));
+        }
+        SessionCommand::Cancel { session, action } => {
+            let session = resolve(connection, Some(session)).await?;
+            let view = live::session(client, session).await?;
+            let mut matching = view.queue.iter().filter(|queued| queued.id.to_string().starts_with(&action));
+            let id = match (matching.next(), matching.next()) {
+                (Some(found), None) => found.id,
+                (Some(_), Some(_)) => {
+                    return Err(Failure::usage(format!("several actions begin with `{action}`: give more of the id")));
+                }
+                (None, _) => {
+                    return Err(Failure::usage(format!("no action in the queue begins with `{action}`"))
+                        .mend(format!("runyard session queue {}", session.0)));
+                }
+            };
+            done(client.call(Command::Cancel { session, action: id }).await?)?;
+            app.screen.line(format!("{session} action {id} taken out of the queue"));
+        }
+        SessionCommand::Message { .. }
+        | SessionCommand::Execute { .. }
+        | SessionCommand::Retry { .. }
+        | SessionCommand::Revert { .. }
+        | SessionCommand::Answer { .. }
+        | SessionCommand::Attach { .. }
+        | SessionCommand::Edit { .. } => unreachable!("handled by the caller"),
+    }
+    Ok(Exit::Done)
+}
+
+fn stopped(running: Option<&str>, removed: &[String]) -> String {
+    let removed = match removed {
+        [] => String::new(),
+        steps => format!("; taken out of the queue: {}", steps.join(", ")),
+    };
+    match running {
+        Some(what) => format!("stopped {}{removed}", what.replace('_', " ")),
+        None => format!("nothing ran{removed}"),
+    }
+}
+
+fn versions(app: &mut App, reply: Reply, show: Option<i64>, json: bool) -> Result<(), Failure> {
+    let Reply::Versions(versions) = reply else { return Err(unexpected(&reply)) };
+    match show {
+        None if json => app.screen.json(&versions),
+        None => app.screen.lines(render::versions(&versions, &app.zone)),
+        Some(number) => {
+            let version = versions
+                .iter()
+                .find(|version| version.version == number)
+                .ok_or_else(|| Failure::usage(format!("there is no version {number}")))?;
+            if json {
+                app.screen.json(version);
+            } else {
+                app.screen.lines(render::markdown(&version.text, app.style));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn log(
+    app: &mut App,
+    connection: &Connection,
+    session: SessionNumber,
+    mut after: i64,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut renderer = render::LogRenderer::new(app.style, app.width);
+    loop {
+        let events = match connection.client.call(Command::Events { session, after, limit: PAGE }).await? {
+            Reply::Events(events) => events,
+            other => return Err(unexpected(&other)),
+        };
+        let Some(last) = events.last() else { break };
+        after = last.number;
+        for event in &events {
+            if json {
+                app.screen.line(serde_json::to_string(event).unwrap_or_default());
+            } else {
+                app.screen.lines(renderer.event(event));
+            }
+        }
+        if app.screen.is_broken() {
+            return Ok(());
+        }
+    }
+    if !json {
+        app.screen.lines(renderer.flush());
+    }
+    Ok(())
+}
+
+/// Prints what happens until Ctrl-C.
+async fn follow(
+    app: &mut App,
+    connection: &Connection,
+    session: SessionNumber,
+    after: i64,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let mut renderer = render::LogRenderer::new(app.style, app.width);
+    let mut events = connection.client.follow(session, after).await?;
+    loop {
+        tokio::select! {
+            _ = app.interrupts.recv() => return Ok(Exit::Done),
+            event = events.next() => {
+                let Some(event) = event? else { return Err(Failure::environment("the server went away")) };
+                if json {
+                    app.screen.line(serde_json::to_string(&event).unwrap_or_default());
+                } else {
+                    app.screen.lines(renderer.event(&event));
+                }
+            }
+        }
+        if app.screen.is_broken() {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+async fn attach(app: &mut App, session: Option<SessionArg>, after: Option<i64>, json: bool) -> Result<Exit, Failure> {
+    let (mut connection, session) = open(app, Workers::Run, session).await?;
+    let view = live::session(&connection.client, session).await?;
+    let after = after.unwrap_or(view.session.last_event);
+    if !json {
+        app.screen.lines(render::session(&view, app.style, &app.zone));
+        app.screen.line("");
+    }
+    let view = View { session, after, goal: Goal::Everything { yes: false }, json };
+    let exit = live::watch(app, &mut connection, view).await;
+    connection.close().await;
+    exit
+}
+
+async fn answer(
+    app: &mut App,
+    words: &[String],
+    request: Option<domain::RequestId>,
+    wait: Wait,
+) -> Result<Exit, Failure> {
+    // One word alone is an answer to the newest session, unless it names a session and there is a person to ask.
+    let (session, words) = match words {
+        [] => (None, words),
+        [word] if app.interactive && word.parse::<SessionArg>().is_ok() && !is_step(word) => (Some(word), &words[1..]),
+        [_] => (None, words),
+        [session, ..] => (Some(session), &words[1..]),
+    };
+    let session = session.map(|word| session_arg(word)).transpose()?;
+    let (connection, session) = open(app, workers(wait.detach), session).await?;
+    let view = live::session(&connection.client, session).await?;
+    let open = view.open_requests.iter().find(|open| request.is_none_or(|wanted| open.id == wanted));
+    let Some(open) = open.cloned() else {
+        connection.close().await;
+        return Err(Failure::usage(format!("nothing in {session} waits for an answer")));
+    };
+    let answer = if words.is_empty() {
+        app.screen.lines(render::request_lines(&open.kind, app.style));
+        if !app.interactive {
+            connection.close().await;
+            return Ok(Exit::Waiting);
+        }
+        ask(app, open.clone()).await?
+    } else {
+        prompt::answer(&open.kind, words).map_err(Failure::usage)?
+    };
+    let command = Command::Answer { session, request: Some(open.id), answer };
+    queue(app, connection, session, command, wait).await
+}
+
+async fn ask(app: &mut App, request: domain::Request) -> Result<domain::Answer, Failure> {
+    let mut prompt = prompt::Prompt::new(request);
+    loop {
+        app.screen.text(&prompt.words());
+        let line = tokio::select! {
+            line = app.input.line() => line,
+            _ = app.interrupts.recv() => None,
+        };
+        let Some(line) = line else {
+            return Err(Failure { exit: Exit::Waiting, message: "no answer was given".into(), mend: None });
+        };
+        match prompt.feed(&line) {
+            prompt::Fed::More => {}
+            prompt::Fed::Again(why) => app.screen.line(why),
+            prompt::Fed::Done(answer) => return Ok(answer),
+        }
+    }
+}
+
+fn text(reply: Reply) -> Result<String, Failure> {
+    match reply {
+        Reply::Text(text) => Ok(text),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn done(reply: Reply) -> Result<(), Failure> {
+    match reply {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<(Option<SessionArg>, Selection), Failure> {
+        execution(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_to_execute_is_read_as_people_write_it() {
+        let number = |number| Some(SessionArg::Number(SessionNumber(number)));
+        assert_eq!(read(&[]), Ok((None, Selection::Next)));
+        assert_eq!(read(&["all"]), Ok((None, Selection::All)));
+        assert_eq!(read(&["1.2"]), Ok((None, Selection::Step("1.2".into()))));
+        assert_eq!(read(&["42"]), Ok((number(42), Selection::Next)));
+        assert_eq!(read(&["r/42", "2"]), Ok((number(42), Selection::Step("2".into()))));
+        assert_eq!(read(&["last", "2"]), Ok((Some(SessionArg::Newest), Selection::Step("2".into()))));
+        assert!(read(&["42", "everything"]).is_err());
+        assert!(read(&["evrything"]).is_err());
+    }
+}
