@@ -4,7 +4,7 @@ use crate::{Error, Lease};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use shim::{
-    frame::{self, FrameError, Lengths, PREFIX},
+    frame::{self, FrameError, Lengths, MAX_HEADER, PREFIX},
     proto::{Answer, Call, Refusal, Reply, Request, VERSION},
 };
 use std::{
@@ -35,8 +35,21 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 struct Outgoing {
-    call: Call,
+    head: Vec<u8>,
     body: Bytes,
+}
+
+impl Outgoing {
+    /// Fails when the request is too large, which harms nobody else's calls.
+    fn new(call: u64, request: Request, body: Bytes) -> Result<Self, Error> {
+        let head = frame::encode_head(&Call { call, request }, body.len()).map_err(|error| match error {
+            FrameError::TooLarge { .. } => {
+                Error::TooLarge { what: "a request to the sandbox".to_owned(), limit: MAX_HEADER as u64 }
+            }
+            other => Error::Invalid(other.to_string()),
+        })?;
+        Ok(Self { head, body })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +105,7 @@ impl Client {
         body: Bytes,
     ) -> Result<(u64, oneshot::Receiver<Result<Reply, Refusal>>), Error> {
         let call = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let outgoing = Outgoing::new(call, request, body)?;
         let (answer, reply) = oneshot::channel();
         {
             let mut open = self.open.lock();
@@ -101,7 +115,7 @@ impl Client {
             open.calls.retain(|_, waiting| !waiting.is_closed());
             open.calls.insert(call, answer);
         }
-        self.send(Call { call, request }, body).await?;
+        self.send(outgoing).await?;
         Ok((call, reply))
     }
 
@@ -112,12 +126,13 @@ impl Client {
 
     /// Sends a request that has no reply.
     pub async fn tell(&self, request: Request, body: Bytes) -> Result<(), Error> {
-        self.send(Call { call: 0, request }, body).await
+        self.send(Outgoing::new(0, request, body)?).await
     }
 
     /// Makes a call that opens a stream.
     pub async fn open(self: &Arc<Self>, request: Request) -> Result<(Reply, Flow), Error> {
         let call = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let outgoing = Outgoing::new(call, request, Bytes::new())?;
         let (answer, reply) = oneshot::channel();
         let (items, inbox) = mpsc::unbounded_channel();
         let under_way = Arc::new(AtomicU64::new(0));
@@ -131,7 +146,7 @@ impl Client {
         }
         // From here on its drop tidies up.
         let flow = Flow { client: Arc::downgrade(self), stream: call, inbox, under_way, owed: 0, over: false };
-        self.send(Call { call, request }, Bytes::new()).await?;
+        self.send(outgoing).await?;
         Ok((self.finish(reply).await?, flow))
     }
 
@@ -166,8 +181,18 @@ impl Client {
         }
     }
 
-    async fn send(&self, call: Call, body: Bytes) -> Result<(), Error> {
-        self.frames.send(Outgoing { call, body }).await.map_err(|_| Error::Disconnected)
+    async fn send(&self, outgoing: Outgoing) -> Result<(), Error> {
+        self.frames.send(outgoing).await.map_err(|_| Error::Disconnected)
+    }
+
+    /// Sends a request that has no reply, without waiting for room.
+    pub fn send_later(&self, request: Request) {
+        let Ok(outgoing) = Outgoing::new(0, request, Bytes::new()) else { return };
+        let Err(mpsc::error::TrySendError::Full(outgoing)) = self.frames.try_send(outgoing) else { return };
+        let frames = self.frames.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { frames.send(outgoing).await });
+        }
     }
 }
 
@@ -194,14 +219,7 @@ impl Flow {
             && !self.over
             && let Some(client) = self.client.upgrade()
         {
-            let credit = Request::Credit { stream: self.stream, bytes: self.owed };
-            // A full queue leaves the debt for the next frame, so that this stays cancel safe.
-            if client.frames.try_send(Outgoing { call: Call { call: 0, request: credit }, body: Bytes::new() }).is_ok()
-            {
-                self.owed = 0;
-            } else {
-                client.send_later(Request::Credit { stream: self.stream, bytes: std::mem::take(&mut self.owed) });
-            }
+            client.send_later(Request::Credit { stream: self.stream, bytes: std::mem::take(&mut self.owed) });
         }
         Ok((answer, body))
     }
@@ -218,18 +236,6 @@ impl Drop for Flow {
     }
 }
 
-impl Client {
-    fn send_later(&self, request: Request) {
-        let frames = self.frames.clone();
-        let late = async move {
-            let _ = frames.send(Outgoing { call: Call { call: 0, request }, body: Bytes::new() }).await;
-        };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(late);
-        }
-    }
-}
-
 async fn send(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Outgoing>, closed: watch::Receiver<bool>) {
     let mut closed = closed;
     loop {
@@ -237,14 +243,7 @@ async fn send(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Out
             next = queue.recv() => next,
             _ = closed.wait_for(|lost| *lost) => None,
         };
-        let Some(Outgoing { call, body }) = next else { break };
-        let head = match frame::encode_head(&call, body.len()) {
-            Ok(head) => head,
-            Err(error) => {
-                tracing::warn!(%error, "a request cannot be sent");
-                break;
-            }
-        };
+        let Some(Outgoing { head, body }) = next else { break };
         let sent = async {
             writer.write_all(&head).await?;
             writer.write_all(&body).await?;

@@ -173,8 +173,11 @@ async fn end(record: &LocalRecord) -> Result<(), Error> {
     }
     let record = record.clone();
     blocking(move || {
+        let id = record.id.to_string();
         let mut groups = record.cgroups.clone();
-        groups.extend(cgroup::Hierarchies::detect(rustix::process::geteuid().is_root()).of(&record.id.to_string()));
+        // A record that was tampered with must not name anybody else's group.
+        groups.retain(|dir| dir.file_name().is_some_and(|name| name == id.as_str()));
+        groups.extend(cgroup::Hierarchies::detect(rustix::process::geteuid().is_root()).of(&id));
         groups.sort();
         groups.dedup();
         let shim = record.shim.is_none_or(|shim| shim.kill(PATIENCE));

@@ -70,10 +70,11 @@ fn help() -> io::Result<()> {
     let control = sys::inherited(number.ok_or_else(|| io::Error::other("no connection is named"))?)?;
     // Moved below everything else that may have been inherited, which is closed.
     sys::place(&control, CONTROL)?;
-    if control.as_raw_fd() != CONTROL {
-        drop(control);
-    } else {
+    if control.as_raw_fd() == CONTROL {
+        // It is taken up again below.
         let _ = control.into_raw_fd();
+    } else {
+        drop(control);
     }
     sys::close_from(4)?;
     let mut control = UnixStream::from(sys::inherited(CONTROL)?);

@@ -44,10 +44,10 @@ pub struct Lengths {
 
 impl Lengths {
     /// Reads the bytes before a header.
+    #[expect(clippy::cast_possible_truncation, reason = "each half has 32 bits")]
     pub fn parse(prefix: [u8; PREFIX]) -> Result<Self, FrameError> {
-        let [a, b, c, d, e, f, g, h] = prefix;
-        let header = u32::from_be_bytes([a, b, c, d]) as usize;
-        let body = u32::from_be_bytes([e, f, g, h]) as usize;
+        let both = u64::from_be_bytes(prefix);
+        let (header, body) = ((both >> 32) as usize, (both & u64::from(u32::MAX)) as usize);
         if header > MAX_HEADER || body > MAX_BODY {
             return Err(FrameError::TooLarge { header, body });
         }

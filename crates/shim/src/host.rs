@@ -67,7 +67,7 @@ fn start(spec: &LaunchSpec) -> Result<Launched, String> {
     let Pipes { ready, info, notes, config } = pipes;
     // What is left open is the child's alone, so that its death is seen as an end of file.
     drop((ready.1, info.1, notes.1, config));
-    let said = await_ready(ready.0);
+    let said = await_ready(&ready.0);
     let log = || fs::read_to_string(spec.dir.join("ctl/launch.log")).unwrap_or_default();
     if let Err(why) = said {
         if let Some(pid) = rustix::process::Pid::from_raw(monitor) {
@@ -215,8 +215,8 @@ fn become_sandbox(spec: &LaunchSpec, control: &ControlDir, pipes: &Pipes) -> Str
     format!("failed to start {}: {error}", spec.bwrap.display())
 }
 
-fn await_ready(ready: OwnedFd) -> Result<(), String> {
-    let mut wait = [PollFd::new(&ready, PollFlags::IN)];
+fn await_ready(ready: &OwnedFd) -> Result<(), String> {
+    let mut wait = [PollFd::new(ready, PollFlags::IN)];
     let patience = Timespec { tv_sec: PATIENCE_SECONDS, tv_nsec: 0 };
     match rustix::event::poll(&mut wait, Some(&patience)) {
         Ok(0) => return Err(format!("\nit was not ready after {PATIENCE_SECONDS} s")),
@@ -224,7 +224,7 @@ fn await_ready(ready: OwnedFd) -> Result<(), String> {
         Err(error) => return Err(format!("\nfailed to wait for it: {error}")),
     }
     let mut byte = [0];
-    match rustix::io::read(&ready, &mut byte) {
+    match rustix::io::read(ready, &mut byte) {
         Ok(1) => Ok(()),
         _ => Err(String::new()),
     }

@@ -80,12 +80,12 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(run).map(drop)
 }
 
-/// Takes leave of children. How an exec ended is known by its pidfd and its keeper's word, so statuses are not needed.
+/// Takes leave of children. How an exec ended is known by its pidfd and its keeper's word, so neither statuses nor haste
+/// are needed.
 fn reap() {
     loop {
-        match rustix::process::wait(WaitOptions::empty()) {
-            Err(rustix::io::Errno::CHILD) => thread::sleep(Duration::from_millis(20)),
-            _ => {}
+        if let Err(rustix::io::Errno::CHILD) = rustix::process::wait(WaitOptions::empty()) {
+            thread::sleep(Duration::from_millis(500));
         }
     }
 }

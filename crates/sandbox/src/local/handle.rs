@@ -111,30 +111,29 @@ impl Sandbox for LocalSandbox {
     async fn put_archive(&self, path: &str, mut tar: ByteReader) -> Result<(), Error> {
         let (stream, mut reply) =
             self.client.begin(Request::PutArchive { path: path.to_owned() }, Bytes::new()).await?;
+        // However this ends, the shim is told not to wait for more.
+        let _upload = Upload { client: &self.client, stream };
         let mut buffer = vec![0; MAX_BODY];
         let send = async {
             loop {
                 let length = tar.read(&mut buffer).await.map_err(Error::io("read the archive"))?;
-                let part = Bytes::copy_from_slice(&buffer[..length]);
-                self.client.tell(Request::Data { stream, last: length == 0 }, part).await?;
                 if length == 0 {
                     return Ok::<(), Error>(());
                 }
+                let part = Bytes::copy_from_slice(&buffer[..length]);
+                self.client.tell(Request::Data { stream, last: false }, part).await?;
             }
         };
-        tokio::pin!(send);
         let early = tokio::select! {
             biased;
-            early = &mut reply => Some(early.map_err(|_| Error::Disconnected)),
-            sent = &mut send => { sent?; None }
+            early = &mut reply => Some(early.map_err(|_| Error::Disconnected)?),
+            sent = send => { sent?; None }
         };
-        let outcome = match early {
-            Some(outcome) => {
-                // Refused halfway: the rest is not sent, and the shim must not wait for it.
-                self.client.tell(Request::Data { stream, last: true }, Bytes::new()).await?;
-                outcome?.map_err(|refusal| self.client.refused(refusal))?
-            }
-            None => self.client.finish(reply).await?,
+        let outcome = if let Some(outcome) = early {
+            outcome.map_err(|refusal| self.client.refused(refusal))?
+        } else {
+            self.client.tell(Request::Data { stream, last: true }, Bytes::new()).await?;
+            self.client.finish(reply).await?
         };
         match outcome {
             Reply::Done => Ok(()),
@@ -216,6 +215,17 @@ impl Sandbox for LocalSandbox {
 
     async fn closed(&self) {
         self.client.closed().await;
+    }
+}
+
+struct Upload<'a> {
+    client: &'a Client,
+    stream: u64,
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        self.client.send_later(Request::Data { stream: self.stream, last: true });
     }
 }
 

@@ -16,7 +16,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 /// Longer than the launcher's own patience with the shim.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Makes everything that a sandbox needs and starts its shim.
 pub(super) async fn launch(shared: &Shared, spec: &SandboxSpec) -> Result<LocalRecord, Error> {

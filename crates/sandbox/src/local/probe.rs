@@ -127,7 +127,7 @@ async fn trial(provider: &LocalProvider) -> Vec<Check> {
     if let Err(error) = made {
         return vec![check("sandbox", Status::Fail, format!("failed to write {}: {error}", base.display()), None)];
     }
-    let mut spec = SandboxSpec::new(id, Lease { epoch: 1, ttl: Duration::from_secs(60) });
+    let mut spec = SandboxSpec::new(id, Lease { epoch: 1, ttl: Duration::from_mins(1) });
     spec.base = Some(base.clone());
     let created = provider.create(spec).await;
     let checks = match &created {

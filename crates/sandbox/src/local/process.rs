@@ -6,17 +6,19 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal},
 };
 use std::{fs, io, os::fd::OwnedFd, time::Duration};
+use uuid::Uuid;
 
 impl Process {
     /// The process that has this number now.
     pub(super) fn find(pid: i32) -> Option<Self> {
         let (_, start) = stat(pid)?;
-        Some(Self { pid, start })
+        Some(Self { pid, start, boot: boot()? })
     }
 
     /// Whether it still runs.
     pub(super) fn alive(self) -> bool {
-        stat(self.pid).is_some_and(|(state, start)| start == self.start && !matches!(state, 'Z' | 'X'))
+        let same = |(state, start)| start == self.start && !matches!(state, 'Z' | 'X');
+        boot() == Some(self.boot) && stat(self.pid).is_some_and(same)
     }
 
     /// Kills it and waits for its end; true when it is gone.
@@ -50,6 +52,10 @@ fn await_end(handle: &OwnedFd, patience: Duration) -> bool {
     rustix::event::poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
 }
 
+fn boot() -> Option<Uuid> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
+}
+
 /// State and start time (fields 3 and 22 of proc(5)); the name between them may hold anything, even parentheses.
 fn stat(pid: i32) -> Option<(char, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -67,7 +73,9 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let process = Process::find(child.id().cast_signed()).unwrap();
         let other = Process { start: process.start + 1, ..process };
-        assert!(!other.alive());
+        let rebooted = Process { boot: Uuid::nil(), ..process };
+        assert!(!other.alive() && !rebooted.alive());
+        rebooted.kill(Duration::ZERO);
         assert!(other.kill(Duration::ZERO), "what is not there counts as gone");
         assert!(process.alive(), "the wrong process was killed");
         assert!(process.kill(Duration::from_secs(10)));

@@ -2,6 +2,7 @@ use crate::Workspace;
 use domain::SandboxId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// What is needed to find a local sandbox again, or to remove what is left of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,4 +36,6 @@ pub struct Process {
     pub pid: i32,
     /// When it started, in clock ticks after boot (field 22 of `/proc/PID/stat`, proc(5)).
     pub start: u64,
+    /// The boot that it belongs to (`/proc/sys/kernel/random/boot_id`, proc(5)).
+    pub boot: Uuid,
 }

@@ -102,12 +102,13 @@ mod tests {
         std::os::unix::fs::symlink(&kept, tree.join("a/link")).unwrap();
         fs::write(tree.join("moved-1"), "in the way").unwrap();
         fs::create_dir(tree.join("moved-2")).unwrap();
-        fs::set_permissions(tree.join("a/closed"), PermissionsExt::from_mode(0)).unwrap();
-        // Deeper than the longest path (PATH_MAX) and than descriptors last.
+        fs::set_permissions(tree.join("a/closed"), PermissionsExt::from_mode(0o000)).unwrap();
+        // Seven times as deep as the longest path (PATH_MAX) reaches.
         let mut deep = open_dir(CWD, tree.as_path()).unwrap();
-        for _ in 0..2100 {
-            rustix::fs::mkdirat(&deep, "d", Mode::RWXU).unwrap();
-            deep = open_dir(&deep, "d").unwrap();
+        let name = "d".repeat(100);
+        for _ in 0..300 {
+            rustix::fs::mkdirat(&deep, name.as_str(), Mode::RWXU).unwrap();
+            deep = open_dir(&deep, name.as_str()).unwrap();
         }
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());

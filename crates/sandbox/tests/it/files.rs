@@ -6,7 +6,10 @@ use sandbox::{ByteReader, Error, Sandbox};
 use std::{io::Cursor, sync::Arc};
 use tokio::io::AsyncReadExt;
 
-fn tar(entries: &[(&str, tar::EntryType, &str, &[u8])]) -> ByteReader {
+/// Name, kind, what a link says, content.
+type Entry<'a> = (&'a str, tar::EntryType, &'a str, &'a [u8]);
+
+fn tar(entries: &[Entry<'_>]) -> ByteReader {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, kind, link, content) in entries {
         let mut header = tar::Header::new_gnu();
@@ -77,7 +80,7 @@ async fn files_are_written_and_read_by_name() {
 async fn a_hostile_archive_stays_where_it_was_put() {
     let rig = Rig::new();
     let sandbox = rig.sandbox().await;
-    let bad: [&[(&str, tar::EntryType, &str, &[u8])]; 9] = [
+    let bad: [&[Entry<'_>]; 9] = [
         &[("../out", FILE, "", b"x")],
         &[("/code/out", FILE, "", b"x")],
         &[("a/../../out", FILE, "", b"x")],

@@ -106,8 +106,6 @@ async fn probe(rig: &Rig, allow_ptrace: bool) -> BTreeMap<String, String> {
 #[ignore = "it is run inside a sandbox by the test above"]
 #[expect(unsafe_code, reason = "system calls are tried as a hostile program would")]
 fn inside() {
-    // The harness has begun a line of its own.
-    println!();
     fn answer(name: &str, result: i64) {
         let error = std::io::Error::last_os_error().raw_os_error();
         let text = match error {
@@ -122,6 +120,8 @@ fn inside() {
         };
         println!("ANSWER {name}: {text}");
     }
+    // The harness has begun a line of its own.
+    println!();
     let calls: [(&str, i64, [i64; 3]); 36] = [
         ("unshare user", libc::SYS_unshare, [i64::from(libc::CLONE_NEWUSER), 0, 0]),
         ("unshare mount", libc::SYS_unshare, [i64::from(libc::CLONE_NEWNS), 0, 0]),
@@ -172,7 +172,7 @@ fn inside() {
         answer("mknod", node.into());
         answer("ptrace", libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0));
         answer("ioctl TIOCSTI", libc::ioctl(0, libc::TIOCSTI, c"x".as_ptr()).into());
-        let high = libc::TIOCSTI as i64 | 1 << 32;
+        let high = libc::TIOCSTI.cast_signed() | 1 << 32;
         answer("ioctl TIOCSTI high bits", libc::syscall(libc::SYS_ioctl, 0, high, c"x".as_ptr()));
         answer("ioctl TIOCLINUX", libc::ioctl(0, libc::TIOCLINUX, c"x".as_ptr()).into());
         answer("kill 1", libc::kill(1, libc::SIGKILL).into());

@@ -85,7 +85,7 @@ async fn a_renewed_lease_holds() {
     let rig = Rig::new();
     let sandbox =
         rig.provider.create(SandboxSpec::new(new_id(), Lease { epoch: 1, ttl: Duration::from_secs(2) })).await.unwrap();
-    sandbox.renew(Lease { epoch: 1, ttl: Duration::from_secs(300) }).await.unwrap();
+    sandbox.renew(Lease { epoch: 1, ttl: Duration::from_mins(5) }).await.unwrap();
     assert_eq!(say(&sandbox, "sleep 3; echo still here").await, "still here");
 }
 
@@ -273,4 +273,27 @@ async fn the_doctor_says_which_part_keeps_a_sandbox_from_starting() {
     assert_eq!(report.status(), Status::Fail, "{report:?}");
     println!("{report:#?}");
     assert!(report.get("sandbox").unwrap().mend.as_deref().unwrap().contains("install"));
+}
+
+#[tokio::test]
+#[ignore = "prints figures; run with --ignored --nocapture"]
+async fn how_long_things_take() {
+    let rig = Rig::new();
+    let mut starts = Vec::new();
+    for _ in 0..20 {
+        let begin = std::time::Instant::now();
+        let sandbox = rig.sandbox().await;
+        let made = begin.elapsed();
+        let begin = std::time::Instant::now();
+        run(&sandbox, "true").await;
+        let ran = begin.elapsed();
+        let begin = std::time::Instant::now();
+        rig.provider.destroy(sandbox.record()).await.unwrap();
+        starts.push((made, ran, begin.elapsed()));
+    }
+    for (name, pick) in [("create", 0), ("exec", 1), ("destroy", 2)] {
+        let mut times: Vec<_> = starts.iter().map(|&(a, b, c)| [a, b, c][pick]).collect();
+        times.sort();
+        println!("{name}: median {:?}, most {:?}", times[times.len() / 2], times[times.len() - 1]);
+    }
 }

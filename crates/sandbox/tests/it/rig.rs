@@ -17,8 +17,8 @@ use std::{
 use tempfile::TempDir;
 
 /// Long enough that a slow machine is not taken for a broken program.
-pub const GENEROUS: Duration = Duration::from_secs(60);
-pub const LEASE: Lease = Lease { epoch: 1, ttl: Duration::from_secs(300) };
+pub const GENEROUS: Duration = Duration::from_mins(1);
+pub const LEASE: Lease = Lease { epoch: 1, ttl: Duration::from_mins(5) };
 
 pub struct Rig {
     pub data: TempDir,

@@ -1,7 +1,7 @@
 //! The one way out of a sandbox, and what is shown of repositories.
 
 use crate::rig::*;
-use sandbox::{Workspace, listen_in};
+use sandbox::{Provider, SandboxSpec, Workspace, listen_in};
 use std::{io::Write, os::unix::net::UnixListener, process::Command, thread};
 
 #[tokio::test]
@@ -72,7 +72,6 @@ async fn a_base_checkout_is_shared_and_never_changed() {
     assert_eq!(say(&two, "cd /code; cat file dir/other; git log --format=%s").await, "from the base\ntoo\none");
     assert_eq!(std::fs::read_to_string(base.join("file")).unwrap(), "from the base\n");
     // A pause keeps the layer.
-    use sandbox::{Provider, SandboxSpec};
     let record = one.record().clone();
     rig.provider.pause(&record).await.unwrap();
     let mut spec = SandboxSpec::new(local(&record).id, LEASE);

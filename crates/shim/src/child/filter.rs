@@ -84,7 +84,7 @@ const ABSENT: &[i64] = &[
 ];
 
 /// Terminal requests that put input into, or reach beyond, the terminal they are made on (ioctl_tty(2)).
-const TERMINAL: [u64; 3] = [libc::TIOCSTI as u64, libc::TIOCLINUX as u64, libc::TIOCSETD as u64];
+const TERMINAL: [u64; 3] = [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSETD];
 
 /// The old way to raw frames (packet(7)), which `libc` does not name any more.
 const SOCK_PACKET: i32 = 10;

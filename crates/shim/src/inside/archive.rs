@@ -268,6 +268,7 @@ fn missing(path: &str, error: Errno) -> Refusal {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it ends chains of `map_err`")]
 fn failed(what: &str, error: io::Error) -> Refusal {
     if error.kind() == io::ErrorKind::QuotaExceeded {
         return Refusal::TooLarge { limit: 0 };

@@ -79,8 +79,8 @@ impl Execs {
     }
 
     /// Starts one.
-    pub fn start(&self, request: ExecRequest) -> Result<Arc<Exec>, Refusal> {
-        check(&request)?;
+    pub fn start(&self, request: &ExecRequest) -> Result<Arc<Exec>, Refusal> {
+        check(request)?;
         let _alone = lock(&self.starting);
         if self.get(&request.exec).is_ok() {
             return Err(Refusal::Exists);
@@ -90,7 +90,7 @@ impl Execs {
         }
         let failed = |error: io::Error| Refusal::Failed { detail: format!("an exec cannot be started: {error}") };
         let spool = Spool::create(&self.spool, &request.exec).map_err(failed)?;
-        let started = Started::new(&request).and_then(|started| Exec::begin(&request, spool, started));
+        let started = Started::new(request).and_then(|started| Exec::begin(request, spool, started));
         let exec = match started {
             Ok(exec) => exec,
             Err(refusal) => {

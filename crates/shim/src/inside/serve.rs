@@ -104,7 +104,7 @@ impl Client {
                 }
                 done(renewed)
             }
-            Request::Exec(exec) => done(execs.start(exec).map(drop)),
+            Request::Exec(exec) => done(execs.start(&exec).map(drop)),
             Request::Attach { exec, from, window } => return self.attach(call, &exec, from, window),
             Request::Credit { stream, bytes } => {
                 self.with_stream(stream, |credit| credit.grant(bytes));

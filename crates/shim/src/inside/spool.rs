@@ -12,7 +12,8 @@ use std::{
 };
 
 /// Bytes of an index record, counted against the quota.
-pub const RECORD: u64 = 16;
+const RECORD: u64 = 16;
+const RECORD_BYTES: usize = 16;
 
 /// The writing side and what the reading side needs; changes are made under the exec's lock.
 pub struct Spool {
@@ -54,7 +55,7 @@ impl Spool {
     pub fn append(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         self.data.write_all_at(bytes, self.total)?;
         if self.last != Some(stream) {
-            let mut record = [0; RECORD as usize];
+            let mut record = [0; RECORD_BYTES];
             record[..8].copy_from_slice(&self.total.to_be_bytes());
             record[8] = u8::from(stream == Stream::Stderr);
             self.index.write_all_at(&record, self.records * RECORD)?;
@@ -78,11 +79,11 @@ impl Spool {
     }
 
     fn record(&self, number: u64) -> io::Result<(u64, Stream)> {
-        let mut record = [0; RECORD as usize];
+        let mut record = [0; RECORD_BYTES];
         self.index.read_exact_at(&mut record, number * RECORD)?;
-        let [a, b, c, d, e, f, g, h, stream, ..] = record;
-        let stream = if stream == 0 { Stream::Stdout } else { Stream::Stderr };
-        Ok((u64::from_be_bytes([a, b, c, d, e, f, g, h]), stream))
+        let stream = if record[8] == 0 { Stream::Stdout } else { Stream::Stderr };
+        let offset = record[..8].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
+        Ok((offset, stream))
     }
 }
 
