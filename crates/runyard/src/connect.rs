@@ -53,7 +53,7 @@ impl Connection {
             let holder = match data_dir::lock(dir, app.name)? {
                 Ownership::Ours(lock) => {
                     let embedded = Embedded::start(app, lock, workers).await?;
-                    let client = connect(app).await.map_err(failure)?;
+                    let client = connect(app).await.map_err(|error| failure(&error))?;
                     return Ok(Self { client, embedded: Some(embedded) });
                 }
                 Ownership::Theirs(holder) => holder,
@@ -64,7 +64,7 @@ impl Connection {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(ConnectError::Nobody(_)) => return Err(silent(&holder)),
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(failure(&error)),
             }
         }
     }
@@ -86,7 +86,7 @@ impl Connection {
                 Err(ConnectError::Nobody(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(failure(&error)),
             }
         }
     }
@@ -104,8 +104,8 @@ async fn connect(app: &App) -> Result<Client, ConnectError> {
     Client::connect(&app.config.data_dir, Some(app.who.clone())).await
 }
 
-fn failure(error: ConnectError) -> Failure {
-    control::problem(&error).into()
+fn failure(error: &ConnectError) -> Failure {
+    control::problem(error).into()
 }
 
 fn silent(holder: &Holder) -> Failure {

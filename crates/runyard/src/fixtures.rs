@@ -162,8 +162,8 @@ pub fn story() -> Vec<Event> {
         (71, step_state(53, "2", "Document it", StepState::NotStarted)),
     ];
     let mut events: Vec<Event> =
-        payloads.into_iter().enumerate().map(|(n, (seconds, payload))| event(n as i64 + 1, seconds, payload)).collect();
-    let number = events.len() as i64 + 1;
+        (1..).zip(payloads).map(|(n, (seconds, payload))| event(n, seconds, payload)).collect();
+    let number = events.last().map_or(1, |last| last.number + 1);
     let future = serde_json::json!({ "type": "from_the_future" });
     events.push(Event { payload: Payload::Unknown(future), ..event(number, 72, usage(1, 0)) });
     events

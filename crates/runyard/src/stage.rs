@@ -34,7 +34,7 @@ pub struct Scene {
 impl Scene {
     /// Something happens.
     pub fn happen(&mut self, payload: EventPayload) {
-        let number = self.events.len() as i64 + 1;
+        let number = self.view.session.last_event + 1;
         self.events.push(fixtures::event(number, number, payload));
         self.view.session.last_event = number;
     }

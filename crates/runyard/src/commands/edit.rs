@@ -120,8 +120,9 @@ fn step_text(runbook: &str, number: &str) -> Result<String, Failure> {
         .iter()
         .find(|step| step.number.to_string() == number)
         .ok_or_else(|| Failure::usage(format!("there is no step {number}")))?;
-    let tags: String = step.tags.iter().map(|tag| format!("[{}] ", tag.word())).collect();
-    Ok(format!("{tags}{}\n{}", step.title, &document.text()[step.body.clone()]))
+    let mut words: Vec<String> = step.tags.iter().map(|tag| format!("[{}]", tag.word())).collect();
+    words.push(step.title.clone());
+    Ok(format!("{}\n{}", words.join(" "), &document.text()[step.body.clone()]))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -20,7 +20,7 @@ pub async fn pull_request(app: &mut App, command: PrCommand) -> Result<Exit, Fai
                     Failure::usage("the review says nothing").mend("give a comment, --line, or --request-changes")
                 );
             }
-            let reference = reference(pr.clone())?;
+            let reference = reference(&pr)?;
             let connection = Connection::open(app, Workers::Rest).await?;
             for comment in lines {
                 let line = Some((comment.path, comment.line));
@@ -45,7 +45,7 @@ pub async fn pull_request(app: &mut App, command: PrCommand) -> Result<Exit, Fai
     }
 }
 
-fn reference(pr: PrNumber) -> Result<PullRequestRef, Failure> {
+fn reference(pr: &PrNumber) -> Result<PullRequestRef, Failure> {
     let repository = pr.repo.as_deref().map(repository).transpose()?;
     Ok(PullRequestRef { repository, number: pr.number })
 }
@@ -62,19 +62,21 @@ async fn at_rest(app: &mut App, connection: &Connection, command: PrCommand) -> 
             }
         }
         PrCommand::Show { pr, json } => {
-            let view = show(connection, reference(pr)?).await?;
+            let view = show(connection, reference(&pr)?).await?;
             if json.json {
                 app.screen.json(&view);
             } else {
                 app.screen.lines(render::pull_request(&view, app.style, &app.zone));
             }
         }
-        PrCommand::Diff { pr } => match client.call(Command::PullRequestDiff { pull_request: reference(pr)? }).await? {
-            Reply::Text(diff) => app.screen.lines(render::diff(&diff, app.style)),
-            other => return Err(unexpected(&other)),
-        },
+        PrCommand::Diff { pr } => {
+            match client.call(Command::PullRequestDiff { pull_request: reference(&pr)? }).await? {
+                Reply::Text(diff) => app.screen.lines(render::diff(&diff, app.style)),
+                other => return Err(unexpected(&other)),
+            }
+        }
         PrCommand::Merge { pr, squash, json } => {
-            let pull_request = reference(pr)?;
+            let pull_request = reference(&pr)?;
             let number = pull_request.number;
             match client.call(Command::Merge { pull_request, squash }).await? {
                 Reply::Merged { commit, notes } if json.json => {
@@ -89,7 +91,7 @@ async fn at_rest(app: &mut App, connection: &Connection, command: PrCommand) -> 
             }
         }
         PrCommand::Comment { pr, body, line } => {
-            let reference = reference(pr)?;
+            let reference = reference(&pr)?;
             let place = line.as_ref().map_or_else(String::new, |(path, line)| format!(", {path}:{line}"));
             say(connection, &reference, body, line).await?;
             app.screen.line(format!("commented on #{}{place}", reference.number));
@@ -123,7 +125,7 @@ async fn say(
 }
 
 async fn revise(app: &mut App, pr: PrNumber, instructions: Option<String>, wait: Wait) -> Result<Exit, Failure> {
-    let pull_request = reference(pr)?;
+    let pull_request = reference(&pr)?;
     let workers = if wait.detach { Workers::Rest } else { Workers::Run };
     let connection = Connection::open(app, workers).await?;
     let view = show(&connection, pull_request.clone()).await?;

@@ -325,9 +325,8 @@ async fn answer(
 ) -> Result<Exit, Failure> {
     // One word alone is an answer to the newest session, unless it names a session and there is a person to ask.
     let (session, words) = match words {
-        [] => (None, words),
         [word] if app.interactive && word.parse::<SessionArg>().is_ok() && !is_step(word) => (Some(word), &words[1..]),
-        [_] => (None, words),
+        [] | [_] => (None, words),
         [session, ..] => (Some(session), &words[1..]),
     };
     let session = session.map(|word| session_arg(word)).transpose()?;

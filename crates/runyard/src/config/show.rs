@@ -18,7 +18,7 @@ pub fn render_text(config: &Config) -> String {
         })
         .collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
-    lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n")).collect()
+    lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}")).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// `{"file", "data_dir", "settings": [{"key", "value", "origin", "variable", "shape", "default", "meaning"}]}`.

@@ -164,8 +164,7 @@ async fn send(lines: &mut Lines, request: &Request) -> Result<(), Problem> {
 
 async fn receive(lines: &mut Lines) -> Result<Option<Response>, Problem> {
     match lines.next().await {
-        None => Ok(None),
-        Some(Err(tokio_util::codec::LinesCodecError::Io(_))) => Ok(None),
+        None | Some(Err(tokio_util::codec::LinesCodecError::Io(_))) => Ok(None),
         Some(Err(error)) => Err(Problem::new(ProblemCode::Internal, format!("the server's answer: {error}"))),
         Some(Ok(line)) => serde_json::from_str(&line).map(Some).map_err(|error| {
             Problem::new(ProblemCode::Internal, format!("the server's answer cannot be read: {error}"))

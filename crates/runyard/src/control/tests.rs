@@ -115,7 +115,7 @@ async fn another_version_says_what_to_do() {
         stream.write_all(b"{\"runyard\":\"9.0.0\",\"protocol\":99,\"pid\":7}\n").await.expect("writes");
         let _ = stream.read(&mut [0]).await;
     };
-    let (_, client) = tokio::join!(greet, Client::connect(dir.path(), None));
+    let ((), client) = tokio::join!(greet, Client::connect(dir.path(), None));
     let problem = problem(&client.expect_err("another version"));
     assert!(problem.message.starts_with("the server (process 7) is version 9.0.0"), "{problem}");
     assert_eq!(problem.mend.as_deref(), Some("restart the server: kill 7; runyard serve"));

@@ -42,7 +42,7 @@ pub struct View {
 /// What is being asked in the terminal.
 enum Asking {
     Nothing,
-    Request(Prompt),
+    Request(Box<Prompt>),
     Plan,
 }
 
@@ -230,7 +230,7 @@ impl Live<'_> {
 
     fn ask(&mut self, prompt: Prompt) {
         self.app.screen.text(&prompt.words());
-        self.asking = Asking::Request(prompt);
+        self.asking = Asking::Request(Box::new(prompt));
     }
 
     /// Takes in a line that was typed; none when input ended.
@@ -242,10 +242,10 @@ impl Live<'_> {
         match std::mem::replace(&mut self.asking, Asking::Nothing) {
             Asking::Nothing => {}
             Asking::Request(mut prompt) => match prompt.feed(&line) {
-                Fed::More => self.ask(prompt),
+                Fed::More => self.ask(*prompt),
                 Fed::Again(why) => {
                     self.app.screen.line(why);
-                    self.ask(prompt);
+                    self.ask(*prompt);
                 }
                 Fed::Done(answer) => {
                     let request = Some(prompt.request.id);

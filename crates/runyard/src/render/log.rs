@@ -14,7 +14,7 @@ use domain::{
     Actor, Answer, CheckOutcome, Event, EventPayload, Failure, NoteLevel, Payload, RunId, RunState, SandboxState,
     StepId, StepState, Timestamp, ToolKind, Usage,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 /// What is being done, for a status line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -308,7 +308,7 @@ impl LogRenderer {
     fn spent(&self, at: Timestamp, since: Timestamp, usage: Usage) -> String {
         let mut text = format!("  {}", span(at.since(since)));
         if usage.tokens() > 0 {
-            text.push_str(&format!(" · {} · {} tokens", usage.cost, thousands(usage.tokens())));
+            let _ = write!(text, " · {} · {} tokens", usage.cost, thousands(usage.tokens()));
         }
         self.style.paint(Colour::Dim, &text)
     }
