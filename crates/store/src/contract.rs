@@ -144,12 +144,16 @@ pub trait Store: PullRequests + Send + Sync {
     async fn beat(&self, session: SessionId, owner: ServerId, epoch: i64) -> Result<bool, StoreError>;
 
     /// Gives a lease back, keeping its epoch. A lease that is no longer the caller's is left alone.
+    ///
+    /// An action that is still running goes back to `Queued`, its attempt counted as lost: without a lease nobody would
+    /// ever work on it again.
     async fn release(&self, session: SessionId, owner: ServerId, epoch: i64) -> Result<(), StoreError>;
 
     /// All leases that somebody holds.
     async fn leases(&self) -> Result<Vec<(SessionId, Lease)>, StoreError>;
 
-    /// The lease of a session; the epoch lasts when nobody holds it.
+    /// The lease of a session, none when it was never held. The epoch lasts when nobody holds it: then the owner is the
+    /// nil UUID.
     async fn lease(&self, session: SessionId) -> Result<Option<Lease>, StoreError>;
 
     /// Takes over the lease of a silent owner if it still is exactly `seen`, by compare-and-set on epoch and beat: the
@@ -214,7 +218,8 @@ pub enum Write {
         /// What happens to it.
         event: StepEvent,
     },
-    /// Puts an action into the queue; its position must be free within the session.
+    /// Puts an action into the queue. Its position must be free among those that are queued, running or waiting
+    /// ([`StoreError::Stale`] otherwise: read the queue again).
     Enqueue(Action),
     /// Moves an action through its state machine from a state that must be `from`.
     Action {
@@ -231,7 +236,7 @@ pub enum Write {
     },
     /// Replaces what is asked, such as the runbook version of a queued step.
     ActionKind(ActionId, domain::ActionKind),
-    /// Asks the worker of an action to stop it.
+    /// Asks the worker of an action to stop it; one that is done or removed refuses.
     RequestStop(ActionId),
     /// Adds a run, running.
     AddRun(Run),
@@ -243,7 +248,7 @@ pub enum Write {
         from: domain::RunState,
         /// What happens to it.
         event: RunEvent,
-        /// Why, in words for people.
+        /// Why, in words for people; none keeps what was said before.
         message: Option<String>,
     },
     /// Notes the commit that a run started from.
@@ -267,9 +272,9 @@ pub enum Write {
     ExecProgress {
         /// The exec.
         id: ExecId,
-        /// The offset up to which events were made.
+        /// The offset up to which events were made; it never falls ([`StoreError::Stale`]).
         consumed: u64,
-        /// How it ended, in the words of its provider; none while it runs.
+        /// How it ended, in the words of its provider; none keeps what was noted before.
         ended: Option<String>,
     },
     /// Journals a line before it is written to an exec's stdin. The same `seq` again must be the same line.

@@ -161,19 +161,18 @@ impl Writing<'_> {
         expect("runbook", "version", &new.version, &(session.version + 1))?;
         self.rows.add_runbook(new).await?;
         for (id, agent_session) in leaves {
-            match self.rows.step(*id).await? {
-                Some(step) => self.own("step", id, step.session)?,
-                None => {
-                    let step = Step {
-                        id: *id,
-                        session: self.session,
-                        state: StepState::NotStarted,
-                        agent_session: *agent_session,
-                        usage: Usage::default(),
-                    };
-                    self.rows.add_step(&step).await?;
-                }
+            if let Some(step) = self.rows.step(*id).await? {
+                self.own("step", id, step.session)?;
+                continue;
             }
+            let step = Step {
+                id: *id,
+                session: self.session,
+                state: StepState::NotStarted,
+                agent_session: *agent_session,
+                usage: Usage::default(),
+            };
+            self.rows.add_step(&step).await?;
         }
         session.version = new.version;
         self.rows.put_session(&session).await

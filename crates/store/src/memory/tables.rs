@@ -50,10 +50,13 @@ pub(super) struct Tables {
 /// Finds a table.
 type Find<K, V> = fn(&mut Tables) -> &mut Table<K, V>;
 
+/// Takes one write back.
+type Undo = Box<dyn FnOnce(&mut Tables) + Send>;
+
 /// The tables within a transaction; what it wrote is taken back when it is dropped without [`MemoryRows::keep`].
 pub(super) struct MemoryRows {
     pub tables: OwnedMutexGuard<Tables>,
-    undo: Vec<Box<dyn FnOnce(&mut Tables) + Send>>,
+    undo: Vec<Undo>,
 }
 
 impl MemoryRows {

@@ -161,9 +161,9 @@ impl Backend for SqlStore {
 
     fn lost_a_race(&self, error: &StoreError) -> bool {
         let StoreError::Database { source, .. } = error else { return false };
-        let code = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let cause = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
         // PostgreSQL's serialization_failure and deadlock_detected.
-        code.and_then(|error| error.code()).is_some_and(|code| matches!(&*code, "40001" | "40P01"))
+        cause.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| matches!(&*code, "40001" | "40P01"))
     }
 }
 

@@ -35,7 +35,7 @@ macro_rules! column {
                 Row::Sqlite(row) => row.try_get(at),
                 Row::Postgres(row) => row.try_get(at),
             }
-            .map_err(|error| self.damaged(error))
+            .map_err(|error| self.damaged(&error))
         }
 
         /// The same, when it may be absent.
@@ -45,7 +45,7 @@ macro_rules! column {
                 Row::Sqlite(row) => row.try_get(at),
                 Row::Postgres(row) => row.try_get(at),
             }
-            .map_err(|error| self.damaged(error))
+            .map_err(|error| self.damaged(&error))
         }
     };
 }
@@ -71,7 +71,7 @@ impl Columns<'_> {
             Row::Sqlite(row) => row.try_get(at),
             Row::Postgres(row) => row.try_get(at),
         }
-        .map_err(|error| self.damaged(error))
+        .map_err(|error| self.damaged(&error))
     }
 
     /// Bytes.
@@ -81,7 +81,7 @@ impl Columns<'_> {
             Row::Sqlite(row) => row.try_get(at),
             Row::Postgres(row) => row.try_get(at),
         }
-        .map_err(|error| self.damaged(error))
+        .map_err(|error| self.damaged(&error))
     }
 
     /// A moment.
@@ -92,32 +92,32 @@ impl Columns<'_> {
     /// A blob's name.
     pub(super) fn hash(&mut self) -> Result<BlobHash, StoreError> {
         let bytes = self.bytes()?;
-        bytes.try_into().map(BlobHash).map_err(|_| self.damaged("a hash of the wrong length"))
+        bytes.try_into().map(BlobHash).map_err(|_| self.damaged(&"a hash of the wrong length"))
     }
 
     /// A full object id.
     pub(super) fn commit(&mut self) -> Result<CommitId, StoreError> {
-        self.text()?.parse().map_err(|error| self.damaged(error))
+        self.text()?.parse().map_err(|error| self.damaged(&error))
     }
 
     /// A full object id that may be absent.
     pub(super) fn maybe_commit(&mut self) -> Result<Option<CommitId>, StoreError> {
-        self.maybe_text()?.map(|text| text.parse().map_err(|error| self.damaged(error))).transpose()
+        self.maybe_text()?.map(|text| text.parse().map_err(|error| self.damaged(&error))).transpose()
     }
 
     /// A branch.
     pub(super) fn branch(&mut self) -> Result<BranchName, StoreError> {
-        self.text()?.parse().map_err(|error| self.damaged(error))
+        self.text()?.parse().map_err(|error| self.damaged(&error))
     }
 
     /// Anything that was stored as JSON text.
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text()?).map_err(|error| self.damaged(error))
+        serde_json::from_str(&self.text()?).map_err(|error| self.damaged(&error))
     }
 
     /// An enum without fields that was stored as a plain word.
     pub(super) fn word<T: DeserializeOwned>(&mut self) -> Result<T, StoreError> {
-        serde_json::from_value(self.text()?.into()).map_err(|error| self.damaged(error))
+        serde_json::from_value(self.text()?.into()).map_err(|error| self.damaged(&error))
     }
 
     fn advance(&mut self) -> usize {
@@ -125,7 +125,7 @@ impl Columns<'_> {
         self.next - 1
     }
 
-    fn damaged(&self, detail: impl ToString) -> StoreError {
-        StoreError::Damaged { what: self.what, detail: format!("column {}: {}", self.next, detail.to_string()) }
+    fn damaged(&self, detail: &dyn std::fmt::Display) -> StoreError {
+        StoreError::Damaged { what: self.what, detail: format!("column {}: {}", self.next, detail) }
     }
 }

@@ -13,7 +13,7 @@ use std::{
     },
     time::Duration,
 };
-use store::{Claim, ClaimLimits, Fence, Store, StoreError, Write};
+use store::{Claim, ClaimLimits, Fence, LONGEST_WAIT, Store, StoreError, Write};
 use tokio::{task::JoinSet, time::timeout};
 
 on_each!(
@@ -51,10 +51,15 @@ fn finish(claim: &Claim, to: ActionState) -> Write {
 
 /// Ends the action and gives the lease back.
 async fn complete(store: &dyn Store, claim: &Claim) {
-    let session = claim.session.id;
+    end(store, claim).await;
+    store.release(claim.session.id, claim.lease.owner, claim.lease.epoch).await.expect("releases");
+}
+
+/// Ends the action, with an event that says which it was.
+async fn end(store: &dyn Store, claim: &Claim) {
     let events = [note(format!("{}", claim.action.id))];
-    store.commit(session, fence(claim), &[finish(claim, ActionState::Done)], &events, NOW).await.expect("commits");
-    store.release(session, claim.lease.owner, claim.lease.epoch).await.expect("releases");
+    let done = [finish(claim, ActionState::Done)];
+    store.commit(claim.session.id, fence(claim), &done, &events, NOW).await.expect("commits");
 }
 
 /// A session with actions at places 1, 2, 3 …
@@ -107,9 +112,9 @@ async fn work_until_done(store: Arc<dyn Store>, owner: ServerId, busy: &[AtomicI
             let account = (1..4).find(|n| account_id(*n) == claim.session.account).expect("one of three");
             let busy = &busy[account as usize];
             assert!(busy.fetch_add(1, Ordering::SeqCst) < 2, "an account is over its limit");
-            tokio::task::yield_now().await;
+            end(&*store, &claim).await;
             busy.fetch_sub(1, Ordering::SeqCst);
-            complete(&*store, &claim).await;
+            store.release(claim.session.id, owner, claim.lease.epoch).await.expect("releases");
             claims.push(claim);
             continue;
         }
@@ -276,22 +281,31 @@ async fn what_is_released_while_running_is_queued_again(engine: Engine) {
     assert_eq!(again.lease.epoch, held.lease.epoch + 1);
 }
 
+/// Without wake-ups every round lasts as long as the longest wait, and all of them far longer than allowed.
 async fn new_work_wakes_a_worker(engine: Engine) {
     let (store, worker) = (engine.store(), engine.another().await);
     settle(&*store, 1).await;
     store.create_session(&session(1, 1), &[], &[], NOW).await.expect("a session");
-    let waiting = tokio::spawn(async move {
-        loop {
-            if let Some(claim) = claim(&*worker, 1).await {
-                return claim.action.id;
-            }
-            worker.wait_for_work().await;
+    let rounds = async {
+        for round in 1..=20 {
+            let worker = Arc::clone(&worker);
+            let waiting = tokio::spawn(async move {
+                loop {
+                    if let Some(claim) = claim(&*worker, 1).await {
+                        complete(&*worker, &claim).await;
+                        return claim.action.id;
+                    }
+                    worker.wait_for_work().await;
+                }
+            });
+            tokio::time::sleep(LONGEST_WAIT / 50).await;
+            let new = action(1, round, 1);
+            let enqueue = [Write::Enqueue(new.clone())];
+            store.commit(session_id(1), Fence::Open, &enqueue, &[], NOW).await.expect("commits");
+            assert_eq!(waiting.await.expect("it claims"), new.id);
         }
-    });
-    let new = action(1, 1, 1);
-    store.commit(session_id(1), Fence::Open, &[Write::Enqueue(new.clone())], &[], NOW).await.expect("commits");
-    let claimed = timeout(Duration::from_secs(20), waiting).await.expect("it is woken").expect("it claims");
-    assert_eq!(claimed, new.id);
+    };
+    timeout(Duration::from_secs(10), rounds).await.expect("workers are woken");
 }
 
 async fn a_claim_counts_its_attempt(engine: Engine) {

@@ -125,7 +125,7 @@ fn compare(cases: u32, others: impl AsyncFn() -> Engine) {
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let result = TestRunner::new(config).run(&prop::collection::vec(op(), 1..60), |ops| {
         runtime.block_on(async {
-            let (model, other) = (Engine::memory().await.store(), others().await);
+            let (model, other) = (Engine::memory().store(), others().await);
             let store = other.store();
             run_both(&*model, &*store, &ops).await
         })

@@ -15,7 +15,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub async fn memory() -> Self {
+    pub fn memory() -> Self {
         Self { first: Arc::new(MemoryStore::new()), shared: None, location: None, _dir: None }
     }
 
@@ -53,7 +53,7 @@ pub async fn open(location: &str) -> SqlStore {
 macro_rules! on_each {
     ($($test:ident),* $(,)?) => {
         mod on_memory {
-            $(#[tokio::test] async fn $test() { super::$test(crate::engines::Engine::memory().await).await; })*
+            $(#[tokio::test] async fn $test() { super::$test(crate::engines::Engine::memory()).await; })*
         }
         mod on_sqlite {
             $(#[tokio::test] async fn $test() { super::$test(crate::engines::Engine::sqlite().await).await; })*

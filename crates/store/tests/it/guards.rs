@@ -9,8 +9,8 @@ use crate::{
 };
 use domain::{
     ActionId, ActionKind, ActionState, Answer, Change, ChangeKey, ChangeState, Completion, Question, Request,
-    RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunState, SandboxState, StepEvent, StepState,
-    Timestamp, Usage,
+    RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunState, RunbookVersion, SandboxState, StepEvent,
+    StepState, Timestamp, Usage,
 };
 use store::{Committed, Fence, OutputChunk, StdinLine, Store, StoreError, Write};
 
@@ -114,8 +114,7 @@ async fn two_editors_cannot_both_make_the_next_version(engine: Engine) {
     let (store, other) = (engine.store(), engine.another().await);
     prepare(&*store).await;
     let edit = |text: &str| {
-        let mut version = runbook(1, 2, &[1, 2]);
-        version.text = text.to_owned();
+        let version = RunbookVersion { text: text.to_owned(), ..runbook(1, 2, &[1, 2]) };
         [Write::AddRunbook(version, vec![])]
     };
     let (one, two) =

@@ -8,8 +8,8 @@ use crate::{
     },
 };
 use domain::{
-    Account, AccountId, BlobHash, EventPayload, Payload, Repository, RepositoryId, Role, RunId, SessionNumber,
-    Timestamp, ToolKind, User, UserId,
+    Account, AccountId, BlobHash, EventPayload, Payload, Repository, RepositoryId, Role, RunId, RunbookVersion,
+    Session, SessionNumber, Timestamp, ToolKind, User, UserId,
 };
 use serde_json::json;
 use sqlx::Connection as _;
@@ -135,8 +135,7 @@ async fn nul_is_replaced_everywhere(engine: Engine) {
     let store = engine.store();
     with_exec(&*store).await;
     let (one, exec) = (session_id(1), exec(1, 1, 1).id);
-    let mut version = runbook(1, 1, &[1]);
-    version.text = "# a\0b".to_owned();
+    let version = RunbookVersion { text: "# a\0b".to_owned(), ..runbook(1, 1, &[1]) };
     let tool = EventPayload::ToolStarted {
         run: RunId(id(7, 1)),
         call: "c".to_owned(),
@@ -151,7 +150,7 @@ async fn nul_is_replaced_everywhere(engine: Engine) {
         Write::Journal("k\0".to_owned(), json!({"v": "\0"})),
         Write::Stdin(StdinLine { exec, seq: 1, key: "\0".to_owned(), line: "l\0".to_owned() }),
     ];
-    store.commit(one, Fence::Open, &writes, &[tool.clone()], NOW).await.expect("commits");
+    store.commit(one, Fence::Open, &writes, &[tool], NOW).await.expect("commits");
     assert_eq!(store.session(one).await.expect("reads").expect("exists").title, "a\u{fffd}b");
     assert_eq!(store.runbook(one, None).await.expect("reads").expect("exists").text, "# a\u{fffd}b");
     assert_eq!(store.journal(one, "k\0").await.expect("reads"), Some(json!({"v": "\u{fffd}"})));
@@ -167,10 +166,12 @@ async fn nul_is_replaced_everywhere(engine: Engine) {
 async fn texts_of_every_kind_survive(engine: Engine) {
     let store = engine.store();
     settle(&*store, 1).await;
-    let mut odd = session(1, 1);
-    odd.prompt = "'; DROP TABLE sessions; -- $1 ?1 \\ \"\u{1b}[31m\r\n\t\u{7f}🦀\u{202e}".to_owned();
-    odd.title = String::new();
-    odd.labels = vec!["a,b".to_owned(), "\"".to_owned()];
+    let odd = Session {
+        prompt: "'; DROP TABLE sessions; -- $1 ?1 \\ \"\u{1b}[31m\r\n\t\u{7f}🦀\u{202e}".to_owned(),
+        title: String::new(),
+        labels: vec!["a,b".to_owned(), "\"".to_owned()],
+        ..session(1, 1)
+    };
     let events = [note(odd.prompt.clone())];
     let made = store.create_session(&odd, &[], &events, NOW).await.expect("a session");
     assert_eq!((&made.prompt, &made.labels), (&odd.prompt, &odd.labels));

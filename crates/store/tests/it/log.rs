@@ -6,13 +6,15 @@ use crate::{
 };
 use domain::{Event, Timestamp};
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use store::{Fence, Store, Write};
+use store::{Fence, LONGEST_WAIT, Store, Write};
 use tokio::{task::JoinSet, time::timeout};
 
 on_each!(numbers_have_no_gaps_under_concurrent_writers, a_waiting_reader_is_woken, a_page_of_events_ends_at_its_limit);
 
 const WRITERS: i64 = 8;
 const COMMITS: i64 = 15;
+const ROUNDS: i64 = 20;
+const ROUNDS_LAST_AT_MOST: Duration = Duration::from_secs(10);
 
 async fn numbers_have_no_gaps_under_concurrent_writers(engine: Engine) {
     let store = engine.store();
@@ -65,19 +67,28 @@ async fn follow(store: Arc<dyn Store>, total: i64) -> Vec<Event> {
     }
 }
 
+/// Without wake-ups every round lasts as long as the longest wait, and all of them far longer than allowed.
 async fn a_waiting_reader_is_woken(engine: Engine) {
     let (writer, reader) = (engine.store(), engine.another().await);
     settle(&*writer, 1).await;
-    writer.create_session(&session(1, 1), &[], &[note("first")], Timestamp(1)).await.expect("a session");
-    timeout(Duration::from_secs(20), reader.wait_for_events(session_id(1), 0)).await.expect("there is one already");
-    let waiting = tokio::spawn(async move {
-        while reader.events(session_id(1), 1, 10).await.expect("reads").is_empty() {
-            reader.wait_for_events(session_id(1), 1).await;
+    writer.create_session(&session(1, 1), &[], &[], Timestamp(1)).await.expect("a session");
+    let rounds = async {
+        for round in 0..ROUNDS {
+            let reader = Arc::clone(&reader);
+            let waiting = tokio::spawn(async move {
+                while reader.events(session_id(1), round, 10).await.expect("reads").is_empty() {
+                    reader.wait_for_events(session_id(1), round).await;
+                }
+            });
+            tokio::time::sleep(LONGEST_WAIT / 50).await;
+            let writes = [Write::Title(format!("title {round}"))];
+            writer.commit(session_id(1), Fence::Open, &writes, &[note("new")], Timestamp(2)).await.expect("commits");
+            waiting.await.expect("it reads");
         }
-    });
-    let writes = [Write::Title("new".to_owned())];
-    writer.commit(session_id(1), Fence::Open, &writes, &[note("second")], Timestamp(2)).await.expect("commits");
-    timeout(Duration::from_secs(20), waiting).await.expect("it is woken").expect("it reads");
+    };
+    timeout(ROUNDS_LAST_AT_MOST, rounds).await.expect("readers are woken");
+    let already = reader.wait_for_events(session_id(1), 0);
+    timeout(ROUNDS_LAST_AT_MOST, already).await.expect("there are some already");
 }
 
 async fn a_page_of_events_ends_at_its_limit(engine: Engine) {
