@@ -107,7 +107,7 @@ async fn run_one(context: &Context, place: &Place, check: &Check) -> Result<Chec
         ExitReason::OutputQuota => Some("it wrote more than its output quota".to_owned()),
         _ => Some("it was killed".to_owned()),
     };
-    let text = String::from_utf8_lossy(&log);
+    let text = String::from_utf8_lossy(&log).into_owned();
     let exit_code = if killed.is_none() { judged(finished.status.code, check.expect.as_ref(), &text) } else { None };
     let killed = match (killed, exit_code, finished.status.code) {
         (None, None, Some(0)) => Some("its output does not hold what it expects".to_owned()),
@@ -119,8 +119,8 @@ async fn run_one(context: &Context, place: &Place, check: &Check) -> Result<Chec
         exit_code,
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         killed,
-        log: context.shared.store.put_blob(&log).await?,
         tail: tail(&text),
+        log: context.put_blob(log).await?,
     })
 }
 

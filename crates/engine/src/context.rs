@@ -2,15 +2,15 @@
 
 use crate::{halt::Halt, shared::Shared};
 use domain::{
-    Action, CommitId, EventPayload, Lease, NoteLevel, Run, RunEvent, RunId, RunState, RunbookVersion, Session,
-    StepEvent, StepId, StepState, User,
+    Action, BlobHash, CommitId, EventPayload, Lease, NoteLevel, Run, RunEvent, RunId, RunState, RunbookVersion,
+    Session, StepEvent, StepId, StepState, User,
 };
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use store::{Claim, Fence, Write};
+use store::{Claim, Fence, StoreError, Write};
 use tokio::sync::watch;
 
 /// Why a worker must let go, from least to most pressing.
@@ -35,6 +35,10 @@ impl LetGo {
             Self::Fenced => Some(Halt::Fenced),
         }
     }
+}
+
+fn finished<T>(task: Result<Result<T, StoreError>, tokio::task::JoinError>) -> Result<T, StoreError> {
+    task.unwrap_or_else(|error| Err(StoreError::Database { attempt: "finish a transaction", source: Box::new(error) }))
 }
 
 /// Work on one claimed action.
@@ -79,9 +83,25 @@ impl Context {
 
     /// One guarded transaction of this session.
     pub async fn commit(&self, writes: &[Write], events: &[EventPayload]) -> Result<(), Halt> {
-        let now = self.shared.now();
-        self.shared.store.commit(self.session.id, self.fence(), writes, events, now).await?;
-        Ok(())
+        Ok(self.try_commit(writes, events).await?)
+    }
+
+    /// The same, for callers that care how it was refused.
+    ///
+    /// It runs in a task of its own: a caller that is dropped, or not polled for a while, must not sit on the one
+    /// writer that a database may have.
+    pub async fn try_commit(&self, writes: &[Write], events: &[EventPayload]) -> Result<(), StoreError> {
+        let (store, now) = (self.shared.store.clone(), self.shared.now());
+        let (session, fence) = (self.session.id, self.fence());
+        let (writes, events) = (writes.to_vec(), events.to_vec());
+        let task = tokio::spawn(async move { store.commit(session, fence, &writes, &events, now).await });
+        finished(task.await).map(drop)
+    }
+
+    /// Stores bytes, in a task of its own for the same reason.
+    pub async fn put_blob(&self, bytes: impl Into<bytes::Bytes>) -> Result<BlobHash, StoreError> {
+        let (store, bytes) = (self.shared.store.clone(), bytes.into());
+        finished(tokio::spawn(async move { store.put_blob(&bytes).await }).await)
     }
 
     /// Tells people something.

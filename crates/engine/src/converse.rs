@@ -358,7 +358,7 @@ async fn archive(context: &Context, place: &Place, talk: &Talk, stage: Stage, ou
     let mut writes = Vec::new();
     match place.sandbox.read_file(&path.to_string_lossy(), LARGEST_TRANSCRIPT).await {
         Ok(bytes) if !bytes.is_empty() => {
-            let hash = context.shared.store.put_blob(&bytes).await?;
+            let hash = context.put_blob(bytes).await?;
             writes.push(Write::Transcript(talk.agent_session, hash));
         }
         Ok(_) => {}

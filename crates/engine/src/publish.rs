@@ -224,11 +224,15 @@ pub(crate) async fn open_pull_request(
         };
         shared.forge.set_check(&repository, &check).await?;
     }
+    let before = (change.pull_request, change.state);
     change.pull_request = Some(pull_request.number);
     if matches!(change.state, ChangeState::Branch | ChangeState::Draft | ChangeState::Open) {
         change.state = if pull_request.draft { ChangeState::Draft } else { ChangeState::Open };
     }
-    stack::put(context, &change).await?;
+    // People hear of it when something became of it, not each time its text is brought up to date.
+    if (change.pull_request, change.state) != before {
+        stack::put(context, &change).await?;
+    }
     Ok(change)
 }
 

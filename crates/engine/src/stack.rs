@@ -202,7 +202,7 @@ pub(crate) async fn push(context: &Context, mirror: &Mirror, mut change: Change)
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
     context.shared.forge.push(&repository, mirror, push).await?;
     change.pushed = Some(change.head.clone());
-    put(context, &change).await?;
+    context.commit(&[Write::PutChange(change.clone())], &[]).await?;
     Ok(change)
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
-use domain::{ActionKind, Actor, EventPayload, Mode, RunId, StepEvent};
+use domain::{ActionKind, Actor, Mode, RunId, StepEvent};
 use runbook::{Document, Tag};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -189,8 +189,7 @@ impl PlanTools {
                 Write::Journal(key.to_owned(), said.clone().into()),
             ];
             let event = people::version_event(&version, Actor::Agent);
-            let now = context.shared.now();
-            match context.shared.store.commit(context.session.id, context.fence(), &writes, &[event], now).await {
+            match context.try_commit(&writes, &[event]).await {
                 Ok(_) => return Ok(said),
                 Err(StoreError::Stale { .. }) => {}
                 Err(error) => return self.read(Err(error)),

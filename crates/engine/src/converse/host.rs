@@ -182,7 +182,7 @@ impl Host for EngineHost {
         let from = self.consumed.load(Ordering::Relaxed);
         let mut writes = vec![Write::ExecProgress { id: self.exec, consumed: batch.consumed, ended: None }];
         if !batch.raw.is_empty() {
-            let blob = self.context.shared.store.put_blob(&batch.raw).await?;
+            let blob = self.context.put_blob(batch.raw).await?;
             writes.push(Write::Output(OutputChunk { exec: self.exec, from, to: batch.consumed, blob }));
         }
         self.commit(&writes, &events).await?;

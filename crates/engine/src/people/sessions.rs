@@ -121,6 +121,12 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
             "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file",
         ));
     }
+    if !shared.settings.agent.claude.is_file() {
+        return Err(Problem::new(ProblemCode::Environment, "Claude Code was not found on this machine").mend(format!(
+            "install version {0} (`npm install -g @anthropic-ai/claude-code@{0}`, or `cargo xtask setup` in a checkout), or name it in agent.claude",
+            agent::PINNED
+        )));
+    }
     let repository = find_repository(shared, &new.repository).await?;
     let _lock = shared.lock_mirror(repository.id).await;
     let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;

@@ -5,9 +5,9 @@ set -eu
 base=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+git init --quiet --bare --template= "$work/git"
+git --git-dir="$work/git" config core.bare false
 export GIT_DIR="$work/git" GIT_WORK_TREE=/code
-git init --quiet --bare --template= "$GIT_DIR"
-git config core.bare false
 git config advice.addEmbeddedRepo false
 echo /mirror/objects > "$GIT_DIR/objects/info/alternates"
 git read-tree "$base"
