@@ -102,6 +102,7 @@ pub async fn drive(
         aborts: HashMap::new(),
         outbox: VecDeque::new(),
         writing: None,
+        happened: VecDeque::new(),
     };
     shell.run(output, inbox).await
 }
@@ -123,6 +124,8 @@ struct Shell<'a> {
     aborts: HashMap<String, AbortHandle>,
     outbox: VecDeque<Write>,
     writing: Option<BoxFuture<'a, Result<bool, DriveError>>>,
+    /// What happened while a batch was handed over.
+    happened: VecDeque<Event>,
 }
 
 /// What happened.
@@ -158,6 +161,10 @@ impl<'a> Shell<'a> {
         self.act(first).await?;
         let mut steered = true;
         loop {
+            if let Some(event) = self.happened.pop_front() {
+                self.handle(event).await?;
+                continue;
+            }
             self.write();
             let (timer, timer_at) = self.next_timer();
             let flush_at = self.flush_at;
@@ -165,7 +172,10 @@ impl<'a> Shell<'a> {
             let event = tokio::select! {
                 biased;
                 Some(answer) = self.tasks.next() => Event::Answered(answer),
-                written = poll(writing) => Event::Written(written),
+                written = poll(writing) => {
+                    self.writing = None;
+                    Event::Written(written)
+                }
                 command = inbox.0.recv(), if steered => Event::Command(command),
                 () = until(flush_at) => Event::Flush,
                 () = until(timer_at) => Event::Timer(timer),
@@ -183,13 +193,15 @@ impl<'a> Shell<'a> {
         let out = match event {
             Event::Output(Some(chunk)) => return self.chunk(chunk?).await,
             Event::Written(written) => {
-                self.writing = None;
-                if written? { Vec::new() } else { self.core.input_closed() }
+                if written? {
+                    Vec::new()
+                } else {
+                    self.core.input_closed()
+                }
             }
             Event::Command(Some(Command::Say(message))) => self.core.say(&message).1,
             Event::Command(Some(Command::Interrupt)) => self.core.interrupt(),
             Event::Command(Some(Command::Stop)) => self.core.stop(),
-            Event::Answered(None) => Vec::new(),
             Event::Answered(Some((request, answered))) => {
                 self.aborts.remove(&request);
                 match answered {
@@ -203,7 +215,7 @@ impl<'a> Shell<'a> {
                 self.core.fire(timer)
             }
             Event::Flush => return self.flush().await,
-            Event::Output(None) | Event::Command(None) => Vec::new(),
+            Event::Answered(None) | Event::Output(None) | Event::Command(None) => Vec::new(),
         };
         self.act(out).await?;
         self.flush_unless_streaming().await
@@ -246,6 +258,12 @@ impl<'a> Shell<'a> {
         let rest = self.lines.finish().into_iter().collect();
         self.split(rest).await?;
         let exit = self.process.wait().await?;
+        // Nobody needs these answers any more; what they hold is let go of before the last batch is handed over.
+        for (_, abort) in self.aborts.drain() {
+            abort.abort();
+        }
+        while self.tasks.next().await.is_some() {}
+        self.writing = None;
         let (events, outcome) = self.core.finish(exit);
         self.batch.extend(events);
         let batch = Batch { events: self.batch, consumed: self.lines.consumed(), raw: self.raw.freeze() };
@@ -290,7 +308,12 @@ impl<'a> Shell<'a> {
                     if let Some(abort) = self.aborts.remove(&request) {
                         abort.abort();
                     }
-                    self.host.withdraw(&tool_use_id).await;
+                    let host = self.host;
+                    let withdrawal = async move {
+                        host.withdraw(&tool_use_id).await;
+                        None
+                    };
+                    self.tasks.push(withdrawal.boxed());
                 }
             }
         }
@@ -349,7 +372,22 @@ impl<'a> Shell<'a> {
         };
         self.stored = batch.consumed;
         self.last_flush = Some(Instant::now());
-        self.host.take(batch).await.map_err(DriveError::Host)
+        // What else the host was asked goes on meanwhile: it may hold what taking this in waits for, such as the
+        // database's only writer.
+        let mut taking = self.host.take(batch);
+        loop {
+            let writing = &mut self.writing;
+            let event = tokio::select! {
+                biased;
+                taken = &mut taking => return taken.map_err(DriveError::Host),
+                Some(answer) = self.tasks.next() => Event::Answered(answer),
+                written = poll(writing) => {
+                    self.writing = None;
+                    Event::Written(written)
+                }
+            };
+            self.happened.push_back(event);
+        }
     }
 
     /// Starts the next write when none is going on. It runs beside reading: an agent that does not read until it has

@@ -227,9 +227,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            hold: Duration::from_secs(120),
+            hold: Duration::from_mins(2),
             exit_grace: Duration::from_secs(10),
-            background: Duration::from_secs(600),
+            background: Duration::from_mins(10),
             follow_up: Duration::from_secs(5),
             delta_every: Duration::from_millis(50),
             required_servers: Vec::new(),

@@ -139,6 +139,9 @@ impl Launch {
     }
 
     /// The environment, to be added to a PATH.
+    ///
+    /// `CLAUDE_CODE_SUBPROCESS_ENV_SCRUB` is not in it: where bwrap exists and socat does not, it makes every command fail
+    /// ("Sandbox is required but failed to initialize"). What commands see is the surrogate of the key.
     pub fn env(&self) -> Vec<(String, String)> {
         let retries = self.max_retries.to_string();
         let fixed = [
@@ -147,7 +150,6 @@ impl Launch {
             ("ANTHROPIC_API_KEY", &self.api_key),
             ("CLAUDE_CODE_MAX_RETRIES", &retries),
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-            ("CLAUDE_CODE_SUBPROCESS_ENV_SCRUB", "1"),
             ("DISABLE_AUTOUPDATER", "1"),
         ];
         let mut env: Vec<_> = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

@@ -1,13 +1,14 @@
 //! The driver's core: lines of the agent and decisions of the host in, events and things to do out.
 
+mod ending;
 mod ledger;
 mod messages;
 mod requests;
 
 use crate::{
-    AgentEvent, Call, OtherVersion, Outcome, OwnCall, PINNED, PersonRequest, StdinLine, Turn, UserMessage, mcp,
+    AgentEvent, Call, OtherVersion, OwnCall, PINNED, PersonRequest, StdinLine, Turn, UserMessage, mcp,
     outcome::{Evidence, Fault},
-    process::{Exit, MAX_WRITE},
+    process::MAX_WRITE,
     wire::{self, Init, Line, Retry, Task, TurnResult},
 };
 use domain::Timestamp;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// How much of standard error is kept.
 const STDERR_TAIL: usize = 8 << 10;
 /// Added to the time that a call may wait for a person, before the agent gives up on the callback.
-const HOOK_SLACK: std::time::Duration = std::time::Duration::from_secs(600);
+const HOOK_SLACK: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// Something to do, or to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +102,10 @@ pub struct Core {
     left_running: Vec<String>,
     undelivered: BTreeSet<String>,
     busy: bool,
+    /// The agent accepted how it was started.
+    ready: bool,
+    /// It has done something since.
+    begun: bool,
     follow_up: bool,
     closing: bool,
     killed: bool,
@@ -138,6 +143,8 @@ impl Core {
             tasks: BTreeMap::new(),
             left_running: Vec::new(),
             busy: true,
+            ready: false,
+            begun: false,
             follow_up: false,
             closing: false,
             killed: false,
@@ -238,68 +245,9 @@ impl Core {
         out
     }
 
-    /// A timer is over.
-    pub fn fire(&mut self, timer: Timer) -> Vec<Output> {
-        let mut out = Vec::new();
-        if !self.armed.remove(&timer) {
-            return out;
-        }
-        match timer {
-            Timer::Exit => self.kill(&mut out),
-            Timer::FollowUp => {
-                self.follow_up = false;
-                self.undelivered.clear();
-            }
-            Timer::Background => {
-                self.left_running = self.tasks.values().cloned().collect();
-                self.tasks.clear();
-            }
-        }
-        self.settle(&mut out);
-        out
-    }
-
-    /// Standard input is closed, whoever closed it.
-    pub fn input_closed(&mut self) -> Vec<Output> {
-        let mut out = Vec::new();
-        self.closing = true;
-        self.settle(&mut out);
-        out
-    }
-
-    /// The process has ended and all of its output was taken in.
-    pub fn finish(mut self, exit: Exit) -> (Vec<AgentEvent>, Outcome) {
-        let mut out = Vec::new();
-        self.awake(&mut out);
-        self.evidence.exit = exit;
-        self.evidence.unfinished = self.busy && !self.evidence.results.is_empty();
-        let open = self.ledger.close();
-        if let Some(usage) = open {
-            self.emit(AgentEvent::Usage { usage, booked: true }, &mut out);
-        }
-        let events = out.into_iter().filter_map(|output| match output {
-            Output::Event(event) => Some(event),
-            _ => None,
-        });
-        self.left_running.extend(self.tasks.into_values());
-        let last = self.evidence.results.last();
-        let outcome = Outcome {
-            end: self.evidence.end(),
-            text: last.map(|result| result.text.clone()).unwrap_or_default(),
-            usage: self.ledger.booked(),
-            cost_reported: open.is_none(),
-            denials: self.evidence.denials(),
-            interrupted: self.evidence.was_interrupted(),
-            left_running: self.left_running,
-            structured_output: last.and_then(|result| result.structured_output.clone()),
-            version: self.version,
-            session: self.session,
-            stderr: self.evidence.stderr,
-        };
-        (events.collect(), outcome)
-    }
-
     fn line(&mut self, line: Line, raw: &[u8], out: &mut Vec<Output>) {
+        self.begun |= matches!(line, Line::Init(_) | Line::ToolResults { .. } | Line::Request { .. } | Line::Result(_));
+        self.ready |= matches!(&line, Line::Response { id, .. } if id == "initialize");
         match line {
             Line::Init(init) => self.init(init, out),
             Line::Assistant { message, block, parent, error, synthetic } => {
@@ -406,11 +354,9 @@ impl Core {
             self.emit(AgentEvent::ToolServerFailed { server: server.clone() }, out);
         }
         let own = (!self.turn.tools.is_empty()).then(|| mcp::SERVER.to_owned());
-        let required = own.iter().chain(&self.turn.settings.required_servers);
-        let missing = required
-            .filter(|name| servers.iter().all(|(server, status)| server != *name || lost(status)))
-            .cloned()
-            .next();
+        let mut required = own.iter().chain(&self.turn.settings.required_servers);
+        let missing =
+            required.find(|name| servers.iter().all(|(server, status)| server != *name || lost(status))).cloned();
         if let Some(server) = missing {
             self.evidence.fatal = Some(Fault::ToolServer { server });
         }
@@ -502,44 +448,6 @@ impl Core {
             self.send(key, &line, out);
         }
         self.reopen(out);
-    }
-
-    fn kill(&mut self, out: &mut Vec<Output>) {
-        if !self.killed {
-            self.killed = true;
-            out.push(Output::Kill);
-        }
-    }
-
-    /// Does what the state calls for: closing, killing, timers.
-    fn settle(&mut self, out: &mut Vec<Output>) {
-        if !self.live {
-            return;
-        }
-        if self.evidence.fatal.is_some() || self.evidence.put_off.is_some() {
-            self.kill(out);
-        }
-        let idle = !self.busy && !self.evidence.results.is_empty() && self.requests.is_empty();
-        let waits_for_turn = self.follow_up || !self.undelivered.is_empty();
-        let mut want = BTreeSet::new();
-        if self.killed {
-        } else if self.closing {
-            want.insert(Timer::Exit);
-        } else if idle && (self.evidence.stopped || (!waits_for_turn && self.tasks.is_empty())) {
-            self.closing = true;
-            out.push(Output::CloseStdin);
-            want.insert(Timer::Exit);
-        } else if self.evidence.stopped {
-            want.insert(Timer::Exit);
-        } else if idle && waits_for_turn {
-            want.insert(Timer::FollowUp);
-        } else if idle {
-            want.insert(Timer::Background);
-        }
-        self.evidence.closed |= self.closing && !self.busy;
-        out.extend(self.armed.difference(&want).copied().map(Output::Disarm));
-        out.extend(want.difference(&self.armed).copied().map(Output::Arm));
-        self.armed = want;
     }
 }
 

@@ -264,6 +264,8 @@ pub(crate) struct Evidence {
     /// This host had nothing more to say, so killing it afterwards loses nothing.
     pub(crate) closed: bool,
     pub(crate) expect_structured: bool,
+    /// A resumed agent did nothing until its input was closed.
+    pub(crate) nothing_deferred: bool,
 }
 
 impl Evidence {
@@ -341,7 +343,7 @@ impl Evidence {
             Fault::SessionInUse
         } else if said("No conversation found") {
             Fault::SessionUnknown
-        } else if said("No deferred tool marker") {
+        } else if said("No deferred tool marker") || self.nothing_deferred {
             Fault::NothingDeferred
         } else if self.exit.signal.is_some() || self.exit.code == Some(143) {
             Fault::Killed
@@ -388,9 +390,8 @@ impl Evidence {
         // A status says more than `server_error` and `invalid_request`, which stand for many of them.
         let by_status = result.api_error_status.and_then(Fault::from_status);
         match (by_kind, by_status) {
-            (Some(Fault::Server | Fault::InvalidRequest), Some(status)) => status,
+            (Some(Fault::Server | Fault::InvalidRequest) | None, Some(status)) => status,
             (Some(kind), _) => kind,
-            (None, Some(status)) => status,
             (None, None) if said.contains("/login") => Fault::Auth,
             (None, None) => Fault::Crashed { code: self.exit.code },
         }

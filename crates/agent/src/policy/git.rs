@@ -47,7 +47,8 @@ fn git(command: &Command) -> bool {
         "worktree" => first != Some("list"),
         "config" => {
             let reads = ["get", "list", "--get", "--get-all", "--get-regexp", "--list", "-l"];
-            !any(&reads) && !(rest.len() == 1 && first.is_some_and(|name| !name.starts_with('-')))
+            let names_one = rest.len() == 1 && first.is_some_and(|name| !name.starts_with('-'));
+            !(names_one || any(&reads))
         }
         "symbolic-ref" => rest.iter().filter(|arg| !arg.starts_with('-')).count() > 1,
         _ => false,

@@ -138,7 +138,7 @@ fn git_looks(args: &[Word]) -> bool {
             .iter()
             .any(|bad| arg.starts_with(bad))
     };
-    GIT.contains(&subcommand) && !rest.iter().any(|arg| refused(&arg))
+    GIT.contains(&subcommand) && !rest.iter().any(refused)
 }
 
 #[cfg(test)]

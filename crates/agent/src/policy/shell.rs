@@ -109,12 +109,11 @@ impl Script {
         while let Some(token) = tokens.next() {
             match token {
                 Token::Redirect(operator) => {
-                    let target = match tokens.next() {
-                        Some(Token::Word(word)) => word.text.clone(),
-                        _ => {
-                            self.odd = Some("a redirection without a target");
-                            String::new()
-                        }
+                    let target = if let Some(Token::Word(word)) = tokens.next() {
+                        word.text.clone()
+                    } else {
+                        self.odd = Some("a redirection without a target");
+                        String::new()
                     };
                     command.redirects.push(Redirect { operator: operator.clone(), target });
                 }

@@ -9,11 +9,11 @@ const CALLBACK: &str = "runyard-pre-tool-use";
 pub(crate) fn initialize(id: &str, server: Option<&str>, hook_timeout: Duration) -> Value {
     let hooks = json!({"PreToolUse": [{"hookCallbackIds": [CALLBACK], "timeout": hook_timeout.as_secs()}]});
     let servers: Vec<&str> = server.into_iter().collect();
-    request(id, json!({"subtype": "initialize", "hooks": hooks, "sdkMcpServers": servers}))
+    request(id, &json!({"subtype": "initialize", "hooks": hooks, "sdkMcpServers": servers}))
 }
 
 pub(crate) fn interrupt(id: &str) -> Value {
-    request(id, json!({"subtype": "interrupt"}))
+    request(id, &json!({"subtype": "interrupt"}))
 }
 
 pub(crate) fn user_message(uuid: Uuid, text: &str) -> Value {
@@ -30,7 +30,7 @@ pub(crate) fn hook_allow(id: &str, updated_input: Option<&Value>) -> Value {
     if let Some(input) = updated_input {
         decision["updatedInput"] = input.clone();
     }
-    answer(id, json!({"continue": true, "hookSpecificOutput": decision}))
+    answer(id, &json!({"continue": true, "hookSpecificOutput": decision}))
 }
 
 pub(crate) fn hook_deny(id: &str, reason: &str) -> Value {
@@ -47,12 +47,12 @@ fn hook_decision(id: &str, decision: &str, reason: &str) -> Value {
         "permissionDecision": decision,
         "permissionDecisionReason": reason,
     });
-    answer(id, json!({"continue": true, "hookSpecificOutput": decision}))
+    answer(id, &json!({"continue": true, "hookSpecificOutput": decision}))
 }
 
 /// `input` is what will run: an answer without it fails closed.
 pub(crate) fn permission_allow(id: &str, input: &Value) -> Value {
-    answer(id, json!({"behavior": "allow", "updatedInput": input}))
+    answer(id, &json!({"behavior": "allow", "updatedInput": input}))
 }
 
 pub(crate) fn permission_deny(id: &str, reason: &str, interrupt: bool) -> Value {
@@ -60,11 +60,11 @@ pub(crate) fn permission_deny(id: &str, reason: &str, interrupt: bool) -> Value 
     if interrupt {
         decision["interrupt"] = Value::Bool(true);
     }
-    answer(id, decision)
+    answer(id, &decision)
 }
 
 pub(crate) fn mcp_answer(id: &str, message: &Value) -> Value {
-    answer(id, json!({"mcp_response": message}))
+    answer(id, &json!({"mcp_response": message}))
 }
 
 pub(crate) fn unsupported(id: &str, subtype: &str) -> Value {
@@ -74,10 +74,10 @@ pub(crate) fn unsupported(id: &str, subtype: &str) -> Value {
     })
 }
 
-fn request(id: &str, request: Value) -> Value {
+fn request(id: &str, request: &Value) -> Value {
     json!({"type": "control_request", "request_id": id, "request": request})
 }
 
-fn answer(id: &str, response: Value) -> Value {
+fn answer(id: &str, response: &Value) -> Value {
     json!({"type": "control_response", "response": {"subtype": "success", "request_id": id, "response": response}})
 }

@@ -1,6 +1,9 @@
 //! A server dies at any instant and another goes on (D6, the host's side).
 
-use crate::{host::Memory, tape::{Piece, Tape}};
+use crate::{
+    host::Memory,
+    tape::{Piece, Tape},
+};
 use agent::{
     AgentEvent, Control, DriveError, End, Inbox, Settings, ToolSpec, Turn, UserMessage, Verdict, drive,
     process::{Exit, Stream},
@@ -23,9 +26,7 @@ fn process() -> Tape {
         }
         pieces.push(Piece { after_lines, stream: Stream::Stderr, bytes: "a remark\n".into() });
     };
-    let text = |message: &str, text: &str| {
-        json!({"type": "assistant", "message": {"id": message, "content": [{"type": "text", "text": text}]}})
-    };
+    let text = |message: &str, text: &str| json!({"type": "assistant", "message": {"id": message, "content": [{"type": "text", "text": text}]}});
     let stream = |event: Value| json!({"type": "stream_event", "event": event, "parent_tool_use_id": null});
     let call = |message: &str, id: &str, command: &str| {
         json!({"type": "assistant", "message": {"id": message, "content":
@@ -49,7 +50,10 @@ fn process() -> Tape {
             "permission_denials": denials})
     };
     let denial = json!([{"tool_name": "Bash", "tool_use_id": "t2", "tool_input": {"command": "deny me"}}]);
-    say(1, vec![json!({"type": "control_response", "response": {"subtype": "success", "request_id": "initialize"}}), list]);
+    say(
+        1,
+        vec![json!({"type": "control_response", "response": {"subtype": "success", "request_id": "initialize"}}), list],
+    );
     say(
         2,
         vec![
@@ -74,7 +78,11 @@ fn process() -> Tape {
 fn turn(host: &Memory) -> Turn {
     Turn {
         prompt: Some(UserMessage { uuid: PROMPT, text: "go".into() }),
-        tools: vec![ToolSpec { name: "submit_plan".into(), description: "x".into(), input_schema: json!({"type": "object"}) }],
+        tools: vec![ToolSpec {
+            name: "submit_plan".into(),
+            description: "x".into(),
+            input_schema: json!({"type": "object"}),
+        }],
         settings: Settings::default(),
         resume: (!host.journal.lock().unwrap().is_empty() || !host.batches.lock().unwrap().is_empty())
             .then(|| host.resume()),

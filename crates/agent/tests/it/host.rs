@@ -1,8 +1,6 @@
 //! A host that keeps everything in memory.
 
-use agent::{
-    AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Resume, StdinLine, Verdict,
-};
+use agent::{AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Resume, StdinLine, Verdict};
 use async_trait::async_trait;
 use std::sync::{
     Mutex,

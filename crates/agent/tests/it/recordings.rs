@@ -78,8 +78,13 @@ async fn every_recording_ends_as_it_really_did() {
             .sum();
         assert_eq!(outcome.usage.cost, MicroUsd(booked), "{case}: the books and the outcome agree");
         let reported = last_cost(case);
-        assert!((outcome.usage.cost.0 - reported).abs() <= 2, "{case}: {:?} booked, {reported} reported", outcome.usage);
-        let warned = events.iter().any(|event| matches!(event, AgentEvent::Warning { text } if text.contains("unreadable")));
+        assert!(
+            (outcome.usage.cost.0 - reported).abs() <= 2,
+            "{case}: {:?} booked, {reported} reported",
+            outcome.usage
+        );
+        let warned =
+            events.iter().any(|event| matches!(event, AgentEvent::Warning { text } if text.contains("unreadable")));
         assert!(!warned, "{case}");
     }
 }
@@ -132,7 +137,8 @@ async fn d16_a_version_that_was_not_tested_is_refused_or_warned_about() {
         assert_eq!(outcome.version.as_deref(), Some("9.9.9"));
         assert_eq!(matches!(outcome.end, End::Failed { fault: Fault::Version { .. }, .. }), fatal);
         assert_eq!(tape.killed(), fatal);
-        let warned = host.events().iter().any(|event| matches!(event, AgentEvent::Warning { text } if text.contains("9.9.9")));
+        let warned =
+            host.events().iter().any(|event| matches!(event, AgentEvent::Warning { text } if text.contains("9.9.9")));
         assert_eq!(warned, !fatal);
     }
 }

@@ -4,10 +4,7 @@ use agent::process::{Broken, Chunk, Exit, Process, Stream};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 /// One output of a [`Tape`], given out once so many lines were read.

@@ -62,16 +62,19 @@ async fn d13_a_torn_last_line_is_told_and_the_end_is_no_success() {
     let last = lines.pop().expect("a result");
     lines.push(last[..last.len() / 2].to_vec());
     let (events, outcome) = run(Tape::of(&lines.concat(), &[500], Exit { signal: Some(9), ..Exit::default() })).await;
-    assert!(matches!(events.last(), Some(AgentEvent::Warning { .. } | AgentEvent::Usage { .. })), "{:?}", events.last());
+    assert!(
+        matches!(events.last(), Some(AgentEvent::Warning { .. } | AgentEvent::Usage { .. })),
+        "{:?}",
+        events.last()
+    );
     assert!(matches!(outcome.end, End::Failed { .. }), "{:?}", outcome.end);
 }
 
 #[tokio::test]
 async fn d13_a_flood_of_standard_error_is_kept_short() {
     let noise = Bytes::from("é noise\n".repeat(4000));
-    let mut pieces: Vec<Piece> = (0..200)
-        .map(|_| Piece { after_lines: 0, stream: Stream::Stderr, bytes: noise.slice(1..) })
-        .collect();
+    let mut pieces: Vec<Piece> =
+        (0..200).map(|_| Piece { after_lines: 0, stream: Stream::Stderr, bytes: noise.slice(1..) }).collect();
     for line in good() {
         pieces.push(Piece { after_lines: 0, stream: Stream::Stdout, bytes: line.into() });
         pieces.push(Piece { after_lines: 0, stream: Stream::Stderr, bytes: noise.clone() });
