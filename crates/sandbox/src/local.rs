@@ -92,8 +92,7 @@ impl Provider for LocalProvider {
 
     async fn destroy(&self, record: &Record) -> Result<(), Error> {
         let Record::Local(record) = record;
-        self.shared.check_own(record)?;
-        end(record).await?;
+        self.shared.end_all(record).await?;
         let dir = record.dir.clone();
         blocking(move || remove::remove_tree(&dir).map_err(Error::io(format!("remove {}", dir.display())))).await?;
         self.shared.forget(record.id)
@@ -101,8 +100,7 @@ impl Provider for LocalProvider {
 
     async fn pause(&self, record: &Record) -> Result<(), Error> {
         let Record::Local(record) = record;
-        self.shared.check_own(record)?;
-        end(record).await
+        self.shared.end_all(record).await
     }
 
     async fn sweep(&self, keep: &[SandboxId]) -> Result<Swept, Error> {
@@ -153,6 +151,17 @@ impl Shared {
                 Err(Error::io(format!("remove {}", path.display()))(error))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Ends what a caller's record names and, since that may be from an earlier start of the sandbox, what was recorded
+    /// here last.
+    async fn end_all(&self, record: &LocalRecord) -> Result<(), Error> {
+        self.check_own(record)?;
+        end(record).await?;
+        match self.record(record.id).filter(|last| last != record) {
+            Some(last) => end(&last).await,
+            None => Ok(()),
         }
     }
 

@@ -18,5 +18,10 @@ fn everything_also_holds_for_an_ordinary_user() {
     let output = suite.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let left = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        status.contains("\nUid:\t61234\t") && !status.contains("\nState:\tZ")
+    });
+    assert_eq!(left.count(), 0, "processes were left");
     assert!(said.contains("life::a_program_runs_and_its_end_is_told ... ok"), "{said}");
 }

@@ -79,7 +79,10 @@ async fn a_base_checkout_is_shared_and_never_changed() {
     let again = rig.provider.create(spec).await.unwrap();
     assert_eq!(again.workspace(), Workspace::Overlay);
     assert_eq!(say(&again, "cd /code; cat file new; git log --format=%s").await, "changed\nnew\ntwo\none");
+    // By the record of before the pause: the store may not have heard of the second start.
     rig.provider.destroy(&record).await.unwrap();
+    let shim = local(again.record()).shim.unwrap();
+    until("the second shim ends", || !exists(format!("/proc/{}", shim.pid))).await;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(&rig.data.path().display().to_string()), "a mount was left");
 }
