@@ -12,6 +12,7 @@ use stage::Stage;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+const TITLE: &str = "Welcome several people";
 const REQUEST: &str = "Let greet welcome several people at once, and show it in the README";
 
 /// What `demo` can be told.
@@ -43,9 +44,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let stage = Stage::set(&programs, &setup::claude_program()?)?;
     timed("making a repository, starting the model", start);
 
-    println!("\n{}  {}", shell::strong("$"), shell::strong(&format!("runyard run \"{REQUEST}\" --repo greet --yes")));
+    println!(
+        "\n{}  {}",
+        shell::strong("$"),
+        shell::strong(&format!("runyard run \"{REQUEST}\" --title \"{TITLE}\" --repo greet --yes"))
+    );
     let start = Instant::now();
-    let ended = shown(stage.runyard(["run", REQUEST, "--repo"]).arg(stage.repository()).arg("--yes"))?;
+    let ended = shown(stage.runyard(["run", REQUEST, "--title", TITLE, "--yes", "--repo"]).arg(stage.repository()))?;
     timed("planning and executing", start);
     if !ended.success() {
         let hint = stage.leave_standing();

@@ -95,10 +95,16 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(done)
 }
 
-/// A time for people: `0.4 s`, `12.3 s`, `3 min 05 s`.
+/// A time for people: `35 ms`, `0.4 s`, `12.3 s`, `3 min 05 s`.
 pub fn seconds(time: Duration) -> String {
     let whole = time.as_secs();
-    if whole < 60 { format!("{:.1} s", time.as_secs_f64()) } else { format!("{} min {:02} s", whole / 60, whole % 60) }
+    if time.as_millis() < 100 {
+        format!("{} ms", time.as_millis())
+    } else if whole < 60 {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    }
 }
 
 /// For what went well.
@@ -152,6 +158,7 @@ mod tests {
 
     #[test]
     fn times_read_well() {
+        assert_eq!(seconds(Duration::from_millis(35)), "35 ms");
         assert_eq!(seconds(Duration::from_millis(440)), "0.4 s");
         assert_eq!(seconds(Duration::from_secs(185)), "3 min 05 s");
     }
