@@ -103,7 +103,8 @@ pub enum Fault {
     Billing,
     /// A limit of the account is reached.
     RateLimit {
-        /// When it is lifted, if that was said.
+        /// When it is lifted, if that was said: the agent tells it of subscriptions only. With an API key the headers of
+        /// the API's answer say it, and only the way out sees them.
         resets_at: Option<Timestamp>,
     },
     /// The model's API has too much to do.

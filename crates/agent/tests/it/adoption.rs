@@ -18,7 +18,7 @@ const PROMPT: Uuid = Uuid::from_u128(0x11);
 fn process() -> Tape {
     let mut pieces = Vec::new();
     let mut say = |after_lines: usize, lines: Vec<Value>| {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
         // In small pieces, so that lines are cut anywhere.
         for piece in text.as_bytes().chunks(97) {
             let bytes = bytes::Bytes::copy_from_slice(piece);
@@ -84,8 +84,7 @@ fn turn(host: &Memory) -> Turn {
             input_schema: json!({"type": "object"}),
         }],
         settings: Settings::default(),
-        resume: (!host.journal.lock().unwrap().is_empty() || !host.batches.lock().unwrap().is_empty())
-            .then(|| host.resume()),
+        resume: (!host.journal.lock().is_empty() || !host.batches.lock().is_empty()).then(|| host.resume()),
     }
 }
 
@@ -141,12 +140,11 @@ async fn whatever_the_moment_of_death_everything_happens_once() {
         let (_control, inbox) = steer();
         let second = drive(Box::new(tape.clone()), turn(&host), &host, inbox).await;
         host.fail_at(usize::MAX);
-        let last = match second {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let (_control, inbox) = steer();
-                drive(Box::new(tape.clone()), turn(&host), &host, inbox).await.expect("driven")
-            }
+        let last = if let Ok(outcome) = second {
+            outcome
+        } else {
+            let (_control, inbox) = steer();
+            drive(Box::new(tape.clone()), turn(&host), &host, inbox).await.expect("driven")
         };
         assert_eq!(last, outcome, "death at store {first}");
         assert_eq!(host.events(), undisturbed.events(), "death at store {first}");
@@ -162,7 +160,7 @@ async fn a_line_that_was_journaled_but_never_written_is_written_by_the_next_serv
     let host = host();
     let line = |seq: u64, key: &str, line: Value| agent::StdinLine { seq, key: key.into(), line: format!("{line}\n") };
     let hello = line(0, "initialize", json!({"type": "control_request", "request": {"subtype": "initialize"}}));
-    host.journal.lock().unwrap().push(hello);
+    host.journal.lock().push(hello);
     let tape = process();
     let (_control, inbox) = steer();
     let outcome = drive(Box::new(tape.clone()), turn(&host), &host, inbox).await.expect("driven");

@@ -2,10 +2,8 @@
 
 use agent::{AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Resume, StdinLine, Verdict};
 use async_trait::async_trait;
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 type Judge = dyn Fn(&Call) -> Verdict + Send + Sync;
@@ -74,19 +72,19 @@ impl Memory {
     }
 
     pub fn events(&self) -> Vec<AgentEvent> {
-        let batches = self.batches.lock().unwrap();
+        let batches = self.batches.lock();
         merged(batches.iter().flat_map(|batch| batch.events.clone()))
     }
 
     pub fn raw(&self) -> Vec<u8> {
-        self.batches.lock().unwrap().iter().flat_map(|batch| batch.raw.to_vec()).collect()
+        self.batches.lock().iter().flat_map(|batch| batch.raw.to_vec()).collect()
     }
 
     /// What the next server knows.
     pub fn resume(&self) -> Resume {
         Resume {
-            consumed: self.batches.lock().unwrap().last().map_or(0, |batch| batch.consumed),
-            journal: self.journal.lock().unwrap().clone(),
+            consumed: self.batches.lock().last().map_or(0, |batch| batch.consumed),
+            journal: self.journal.lock().clone(),
         }
     }
 
@@ -132,25 +130,25 @@ pub fn merged(events: impl IntoIterator<Item = AgentEvent>) -> Vec<AgentEvent> {
 impl Host for Memory {
     async fn take(&self, batch: Batch) -> Result<(), HostError> {
         self.may_store()?;
-        self.batches.lock().unwrap().push(batch);
+        self.batches.lock().push(batch);
         self.note();
         Ok(())
     }
 
     async fn journal(&self, line: &StdinLine) -> Result<(), HostError> {
         self.may_store()?;
-        self.journal.lock().unwrap().push(line.clone());
+        self.journal.lock().push(line.clone());
         self.note();
         Ok(())
     }
 
     async fn judge(&self, call: &Call) -> Verdict {
-        self.judged.lock().unwrap().push(call.clone());
+        self.judged.lock().push(call.clone());
         (self.judge)(call)
     }
 
     async fn person(&self, request: &PersonRequest) -> Decision {
-        self.asked.lock().unwrap().push(request.clone());
+        self.asked.lock().push(request.clone());
         self.note();
         match (self.person)(request) {
             Some(decision) => decision,
@@ -159,11 +157,11 @@ impl Host for Memory {
     }
 
     async fn withdraw(&self, tool_use_id: &str) {
-        self.withdrawn.lock().unwrap().push(tool_use_id.to_owned());
+        self.withdrawn.lock().push(tool_use_id.to_owned());
     }
 
     async fn call_tool(&self, call: &OwnCall) -> Result<String, String> {
-        self.called.lock().unwrap().push(call.clone());
+        self.called.lock().push(call.clone());
         self.note();
         (self.tool)(call)
     }

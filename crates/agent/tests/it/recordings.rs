@@ -93,7 +93,7 @@ async fn every_recording_ends_as_it_really_did() {
 fn last_cost(case: &str) -> i64 {
     let stdout = Recording::read(case).stdout;
     let lines = stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let cost = lines.filter_map(|line| line["total_cost_usd"].as_f64()).last().unwrap_or(0.0);
+    let cost = lines.filter_map(|line| line["total_cost_usd"].as_f64()).next_back().unwrap_or(0.0);
     #[expect(clippy::cast_possible_truncation, reason = "a few cents")]
     let micros = (cost * 1e6) as i64;
     micros
@@ -141,6 +141,26 @@ async fn d16_a_version_that_was_not_tested_is_refused_or_warned_about() {
             host.events().iter().any(|event| matches!(event, AgentEvent::Warning { text } if text.contains("9.9.9")));
         assert_eq!(warned, !fatal);
     }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_says_when_it_is_lifted() {
+    let lines = [
+        r#"{"type":"rate_limit_event","rate_limit_info":{"status":"allowed","resetsAt":1,"rateLimitType":"five_hour"}}"#,
+        r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1795230000,"rateLimitType":"five_hour"}}"#,
+        r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":429,"result":"limit","stop_reason":"stop_sequence"}"#,
+    ];
+    let host = Memory::default();
+    let exit = agent::process::Exit { code: Some(1), ..agent::process::Exit::default() };
+    let tape = crate::tape::Tape::of(lines.join("\n").as_bytes(), &[50], exit);
+    let (_control, inbox) = agent::control();
+    let outcome = drive(Box::new(tape), listening(), &host, inbox).await.expect("driven");
+    let resets_at = Some(domain::Timestamp(1_795_230_000_000_000));
+    assert!(
+        matches!(outcome.end, End::Failed { fault: Fault::RateLimit { resets_at: found }, .. } if found == resets_at)
+    );
+    let limits = host.events().into_iter().filter(|event| matches!(event, AgentEvent::Limit { .. })).count();
+    assert_eq!(limits, 1, "a limit that is far away is no news");
 }
 
 fn shown(events: &[AgentEvent]) -> String {

@@ -50,7 +50,7 @@ async fn d9_siblings_wait_for_nobody_and_are_asked_to_come_alone() {
     assert_eq!(call.input["command"], "touch one");
     assert!(!rig.has("one") && !rig.has("two"));
     assert!(rig.sent().contains("Repeat this call alone"));
-    assert_eq!(host.withdrawn.lock().unwrap().len(), 2, "the two siblings, not the one that is kept");
+    assert_eq!(host.withdrawn.lock().len(), 2, "the two siblings, not the one that is kept");
 }
 
 /// Runs until a call is deferred.
@@ -82,7 +82,7 @@ async fn d9_a_deferred_call_runs_once_it_is_allowed_even_if_it_was_put_off_again
     let outcome = rig.run(&resumed(&rig, session, &call), impatient(None), &host).await;
     assert_eq!(outcome.end, End::Completed, "{outcome:?}");
     assert_eq!(std::fs::read_to_string(rig.cwd.join("log")).expect("it ran"), "ran\n");
-    let asked = host.asked.lock().unwrap();
+    let asked = host.asked.lock();
     assert_eq!((asked[0].tool_use_id.as_str(), asked[0].resumed), (call.tool_use_id.as_str(), true));
     assert!(
         host.events()

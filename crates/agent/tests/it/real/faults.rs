@@ -56,7 +56,8 @@ async fn d4_a_wrong_key_fails_within_seconds() {
 
 #[tokio::test]
 async fn d4_each_error_of_the_api_has_its_name() {
-    let cases: [(&str, fn(&Fault) -> bool); 6] = [
+    type Expected = fn(&Fault) -> bool;
+    let cases: [(&str, Expected); 6] = [
         ("- error: { status: 403 }", |fault| *fault == Fault::Auth),
         ("- error: { status: 404 }", |fault| *fault == Fault::ModelNotFound),
         ("- error: { status: 400 }", |fault| *fault == Fault::InvalidRequest),

@@ -86,5 +86,5 @@ async fn d11_nothing_of_a_hostile_repository_runs_or_gets_the_key() {
     let sent = rig.sent();
     assert!(!sent.contains("HOSTILE-MARK"), "the repository speaks to the agent");
     assert!(sent.contains("FRIENDLY-MARK"), "the base branch's instructions are heard");
-    assert!(!host.judged.lock().unwrap().is_empty(), "our own callback ran, although only managed hooks may");
+    assert!(!host.judged.lock().is_empty(), "our own callback ran, although only managed hooks may");
 }

@@ -1,11 +1,14 @@
 //! D5, D6: ends that come from outside.
 
-use super::rig::{Rig, Station, drive, drive_beside, message, turn, uuid};
+use super::rig::{Rig, Station, drive, drive_beside, indent, message, turn, uuid};
 use crate::host::Memory;
 use agent::{AgentEvent, Conversation, Decision, End, Fault, Phase};
 use rustix::process::Signal;
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ fn tool_runs(host: &Memory) -> bool {
 }
 
 fn two(first: &str) -> String {
-    let indented: String = first.lines().map(|line| format!("      {line}\n")).collect();
+    let indented = indent(first);
     format!(
         "conversations:\n  - name: second\n    when: {{ prompt_contains: instead }}\n    turns: [ {{ say: second turn }} ]\n  - \
          name: main\n    when: {{ prompt_contains: go }}\n    turns:\n{indented}"
@@ -89,12 +92,12 @@ async fn d5_an_interruption_while_a_person_is_asked_withdraws_the_question() {
     let rig = Rig::scripted(&two("- tool: { name: Bash, input: { command: touch danger } }\n- say: x")).await;
     let host = Memory::default().asking(|_| None);
     let outcome = drive_beside(rig.spawn(&rig.execute()), turn("go"), &host, async |control| {
-        host.until(|host| !host.asked.lock().unwrap().is_empty()).await;
+        host.until(|host| !host.asked.lock().is_empty()).await;
         control.interrupt();
     })
     .await;
     assert_eq!(outcome.end, End::Interrupted, "{outcome:?}");
-    assert_eq!(host.withdrawn.lock().unwrap().len(), 1);
+    assert_eq!(host.withdrawn.lock().len(), 1);
     assert!(!rig.has("danger"));
 }
 
@@ -105,7 +108,7 @@ async fn stopping_ends_the_process_whatever_it_does() {
     let mut turn = turn("go");
     turn.settings.exit_grace = Duration::from_secs(3);
     let outcome = drive_beside(rig.spawn(&rig.execute()), turn, &host, async |control| {
-        host.until(|host| !host.journal.lock().unwrap().is_empty()).await;
+        host.until(|host| !host.journal.lock().is_empty()).await;
         control.stop();
     })
     .await;
@@ -124,6 +127,11 @@ async fn d6_a_killed_agent_resumes_and_is_told_what_was_cut_off() {
         let outcome = drive_beside(child, turn("go"), &host, async |_control| {
             host.until(tool_runs).await;
             until_found(&mark).await;
+            // The agent writes its transcript a moment later than it acts.
+            let transcript = rig.transcript(session);
+            while !std::fs::read_to_string(&transcript).is_ok_and(|text| text.contains("sleep 12")) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             rustix::process::kill_process(pid, signal).expect("signalled");
         })
         .await;
@@ -144,9 +152,10 @@ async fn d6_a_new_server_goes_on_with_a_process_that_waits_for_an_answer() {
     let rig =
         Rig::new("- say: I would like to.\n  tool: { name: Bash, input: { command: 'echo ran >> log' } }\n- say: done")
             .await;
-    static ANSWERS: AtomicBool = AtomicBool::new(false);
-    let host =
-        Memory::default().asking(|_| ANSWERS.load(Ordering::SeqCst).then_some(Decision::Allow { updated_input: None }));
+    let answers = Arc::new(AtomicBool::new(false));
+    let answer = answers.clone();
+    let host = Memory::default()
+        .asking(move |_| answer.load(Ordering::SeqCst).then_some(Decision::Allow { updated_input: None }));
     let station = Station::new(rig.spawn(&rig.execute()));
     let first = turn("go");
     {
@@ -154,11 +163,11 @@ async fn d6_a_new_server_goes_on_with_a_process_that_waits_for_an_answer() {
         let driving = agent::drive(Box::new(station.clone()), first.clone(), &host, inbox);
         tokio::select! {
             outcome = driving => panic!("{outcome:?}"),
-            () = host.until(|host| !host.asked.lock().unwrap().is_empty()) => {}
+            () = host.until(|host| !host.asked.lock().is_empty()) => {}
         }
     }
     assert!(!rig.has("log"));
-    ANSWERS.store(true, Ordering::SeqCst);
+    answers.store(true, Ordering::SeqCst);
     let (_control, inbox) = agent::control();
     let resumed = agent::Turn { resume: Some(host.resume()), ..first };
     let outcome = drive(station, resumed, &host, inbox).await;

@@ -27,7 +27,7 @@ pub struct Rig {
 impl Rig {
     /// With a model that answers the prompts that contain `go` with `turns`, in the script's YAML.
     pub async fn new(turns: &str) -> Self {
-        let indented: String = turns.lines().map(|line| format!("      {line}\n")).collect();
+        let indented = indent(turns);
         Self::scripted(&format!(
             "conversations:\n  - name: main\n    when: {{ prompt_contains: go }}\n    turns:\n{indented}"
         ))
@@ -107,6 +107,11 @@ pub async fn drive_beside(
 ) -> Outcome {
     let (control, inbox) = agent::control();
     tokio::join!(drive(process, turn, host, inbox), beside(control)).0
+}
+
+/// The turns of a conversation, as far to the right as they belong.
+pub fn indent(turns: &str) -> String {
+    turns.lines().map(|line| ["      ", line, "\n"].concat()).collect()
 }
 
 pub fn uuid() -> Uuid {

@@ -124,7 +124,7 @@ async fn a_sub_agents_doings_are_told_apart() {
             .iter()
             .any(|event| matches!(event, AgentEvent::ToolStarted { tool, parent: Some(_), .. } if tool == "Bash"))
     );
-    let judged = host.judged.lock().unwrap();
+    let judged = host.judged.lock();
     assert_eq!(judged.iter().map(|call| call.subagent).collect::<Vec<_>>(), [false, true]);
 }
 
@@ -145,7 +145,7 @@ async fn d10_answers_reach_the_model() {
         "{:#?}",
         (rig.model.requests().last().map(|r| r.body["messages"].clone()), host.events())
     );
-    let asked = host.asked.lock().unwrap();
+    let asked = host.asked.lock();
     let domain::RequestKind::Question { questions, .. } = &asked[0].kind else { panic!("{asked:?}") };
     assert_eq!((questions[0].header.as_str(), questions[0].options.len()), ("DB", 2));
 }
@@ -179,7 +179,7 @@ async fn d10_planning_hands_a_plan_in_and_touches_nothing() {
         outcome.denials
     );
     assert!(rig.sent().contains("line 1: there is no step"), "the agent may mend its plan");
-    assert_eq!(host.called.lock().unwrap().len(), 2);
+    assert_eq!(host.called.lock().len(), 2);
     let requests = rig.model.requests();
     let offered: Vec<String> = requests.iter().map(|request| request.body["tools"].to_string()).collect();
     let offered = offered.iter().find(|tools| tools.contains("Read")).expect("tools are offered");
@@ -210,7 +210,7 @@ async fn d14_what_is_said_in_mid_turn_is_heard_in_it_and_receipts_match() {
         })
         .collect();
     assert_eq!(delivered, [first.uuid, second.uuid]);
-    assert_eq!(host.journal.lock().unwrap().iter().filter(|line| line.key.starts_with("user:")).count(), 2);
+    assert_eq!(host.journal.lock().iter().filter(|line| line.key.starts_with("user:")).count(), 2);
     assert!(rig.sent().contains("mind the gap"));
 }
 
