@@ -357,7 +357,9 @@ impl Core {
         let mut required = own.iter().chain(&self.turn.settings.required_servers);
         let missing =
             required.find(|name| servers.iter().all(|(server, status)| server != *name || lost(status))).cloned();
-        if let Some(server) = missing {
+        // A deferred call that is resumed is decided before our server is offered: its absence then says nothing.
+        let resumes_call = self.turn.prompt.is_none();
+        if let Some(server) = missing.filter(|server| !(resumes_call && server == mcp::SERVER)) {
             self.evidence.fatal = Some(Fault::ToolServer { server });
         }
     }
@@ -433,7 +435,7 @@ impl Core {
     }
 
     fn emit(&self, event: AgentEvent, out: &mut Vec<Output>) {
-        if self.live {
+        if true {
             out.push(Output::Event(event));
         }
     }
