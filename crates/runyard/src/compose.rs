@@ -11,7 +11,12 @@ use domain::{Event, SessionNumber, SystemClock, SystemMint};
 use engine::{Command, Engine, Parts, Person, Problem, ProblemCode, Reply};
 use futures::stream::{BoxStream, StreamExt as _};
 use secrets::{Secret, SecretError};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs::{OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use store::{SqlStore, StoreError, StoreOptions};
 
 /// Puts the real parts together.
@@ -27,6 +32,11 @@ pub fn compose() -> Compose {
 
 async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<Engine>, Problem> {
     let location = config.database_url();
+    if config.values.database_url.is_none() {
+        close_to_others(&config.data_dir.join("runyard.db")).map_err(|error| {
+            Problem::new(ProblemCode::Environment, format!("failed to make the database closed to others: {error}"))
+        })?;
+    }
     let store = SqlStore::open(&location, StoreOptions::default()).await.map_err(|error| database(&error))?;
     // The engine refuses to make a session without the program and without the key; looking at sessions needs neither.
     let claude = claude(config).unwrap_or_else(|_| PathBuf::from("claude"));
@@ -47,6 +57,13 @@ async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<E
         work: workers == Workers::Run,
     })
     .await
+}
+
+/// Makes the database file, empty, when there is none, so that it (and with it the files that SQLite puts beside it) is
+/// closed to others: the directory itself must let sandboxes pass.
+fn close_to_others(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// True for databases that only the holder of the data directory's lock opens.

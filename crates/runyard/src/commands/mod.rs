@@ -24,7 +24,7 @@ use crate::{
     cli::{SessionArg, Wait},
     connect::Connection,
     exit::{Exit, Failure},
-    live::{self, Goal, View},
+    live::{self, View},
 };
 use domain::SessionNumber;
 use engine::{Command, Reply};
@@ -67,7 +67,7 @@ async fn queue(
         }
     }
     let exit = if stays {
-        live::watch(app, &mut connection, View { session, after, goal: Goal::Action, json: wait.json }).await?
+        live::watch(app, &mut connection, View { json: wait.json, ..View::of_action(session, after) }).await?
     } else {
         if !wait.json {
             let how = if connection.is_embedded() { "starts with" } else { "live with" };

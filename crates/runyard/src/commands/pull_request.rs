@@ -6,13 +6,21 @@ use crate::{
     cli::{PrCommand, PrNumber, Wait},
     connect::Connection,
     exit::{Exit, Failure},
+    live::{self, View},
     render,
 };
-use engine::{Command, PullRequestRef, PullRequestView, Reply};
+use engine::{Command, Phase, PullRequestRef, PullRequestView, Reply};
 
 /// Works with pull requests.
 pub async fn pull_request(app: &mut App, command: PrCommand) -> Result<Exit, Failure> {
     match command {
+        PrCommand::Merge { pr, squash, json } => {
+            let workers = if json.json { Workers::Rest } else { Workers::Run };
+            let mut connection = Connection::open(app, workers).await?;
+            let merged = merge(app, &mut connection, reference(&pr)?, squash, json.json).await;
+            connection.close().await;
+            merged
+        }
         PrCommand::Revise { pr, instructions, wait } => revise(app, pr, instructions, wait).await,
         PrCommand::Review { pr, body, lines, request_changes, wait } => {
             if body.is_none() && lines.is_empty() && !request_changes {
@@ -75,20 +83,8 @@ async fn at_rest(app: &mut App, connection: &Connection, command: PrCommand) -> 
                 other => return Err(unexpected(&other)),
             }
         }
-        PrCommand::Merge { pr, squash, json } => {
-            let pull_request = reference(&pr)?;
-            let number = pull_request.number;
-            match client.call(Command::Merge { pull_request, squash }).await? {
-                Reply::Merged { commit, notes } if json.json => {
-                    app.screen.json(&serde_json::json!({ "number": number, "commit": commit, "notes": notes }));
-                }
-                Reply::Merged { commit, notes } => {
-                    let mark = app.style.paint(render::Colour::Done, "✓");
-                    app.screen.line(format!("{mark} merged #{number} as {}", commit.short()));
-                    app.screen.lines(notes.iter().map(|note| format!("  {}", render::clean(note))));
-                }
-                other => return Err(unexpected(&other)),
-            }
+        PrCommand::Merge { .. } | PrCommand::Review { .. } | PrCommand::Revise { .. } => {
+            unreachable!("handled by the caller")
         }
         PrCommand::Comment { pr, body, line } => {
             let reference = reference(&pr)?;
@@ -96,7 +92,40 @@ async fn at_rest(app: &mut App, connection: &Connection, command: PrCommand) -> 
             say(connection, &reference, body, line).await?;
             app.screen.line(format!("commented on #{}{place}", reference.number));
         }
-        PrCommand::Review { .. } | PrCommand::Revise { .. } => unreachable!("handled by the caller"),
+    }
+    Ok(Exit::Done)
+}
+
+/// Merges, and stays until the pull requests above are brought up to date when this process is what does it.
+async fn merge(
+    app: &mut App,
+    connection: &mut Connection,
+    pull_request: PullRequestRef,
+    squash: bool,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let number = pull_request.number;
+    let session = show(connection, pull_request.clone()).await?.line.session;
+    let after = match session {
+        Some(session) => live::session(&connection.client, session).await?.session.last_event,
+        None => 0,
+    };
+    match connection.client.call(Command::Merge { pull_request, squash }).await? {
+        Reply::Merged { commit, notes } if json => {
+            app.screen.json(&serde_json::json!({ "number": number, "commit": commit, "notes": notes }));
+        }
+        Reply::Merged { commit, notes } => {
+            let mark = app.style.paint(render::Colour::Done, "✓");
+            app.screen.line(format!("{mark} merged #{number} as {}", commit.short()));
+            app.screen.lines(notes.iter().map(|note| format!("  {}", render::clean(note))));
+        }
+        other => return Err(unexpected(&other)),
+    }
+    if let Some(session) = session.filter(|_| connection.is_embedded() && !json) {
+        let view = live::session(&connection.client, session).await?;
+        if matches!(view.phase, Phase::Queued | Phase::Working { .. }) {
+            live::watch(app, connection, View { summary: false, ..View::of_action(session, after) }).await?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -55,7 +55,7 @@ pub async fn run(app: &mut App, args: RunArgs) -> Result<Exit, Failure> {
         app.screen.line(app.style.paint(crate::render::Colour::Bold, &format!("{} {title}", session.number)));
     }
     let goal = Goal::Everything { yes: args.yes || args.one_shot };
-    let view = View { session: session.number, after: 0, goal, json: args.json };
+    let view = View { goal, json: args.json, ..View::of_action(session.number, 0) };
     let exit = live::watch(app, &mut connection, view).await;
     connection.close().await;
     exit

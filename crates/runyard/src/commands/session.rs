@@ -10,7 +10,7 @@ use crate::{
     prompt, render,
 };
 use domain::SessionNumber;
-use engine::{Command, Reply, Selection};
+use engine::{Command, Phase, Reply, Selection};
 
 /// Events that are asked for at once.
 const PAGE: i64 = 1000;
@@ -250,7 +250,8 @@ async fn log(
     mut after: i64,
     json: bool,
 ) -> Result<(), Failure> {
-    let mut renderer = render::LogRenderer::new(app.style, app.width);
+    let title = live::session(&connection.client, session).await?.session.title;
+    let mut renderer = render::LogRenderer::new(app.style, app.width).titled(&title);
     loop {
         let events = match connection.client.call(Command::Events { session, after, limit: PAGE }).await? {
             Reply::Events(events) => events,
@@ -283,7 +284,8 @@ async fn follow(
     after: i64,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let mut renderer = render::LogRenderer::new(app.style, app.width);
+    let title = live::session(&connection.client, session).await?.session.title;
+    let mut renderer = render::LogRenderer::new(app.style, app.width).titled(&title);
     let mut events = connection.client.follow(session, after).await?;
     loop {
         tokio::select! {
@@ -307,11 +309,18 @@ async fn attach(app: &mut App, session: Option<SessionArg>, after: Option<i64>, 
     let (mut connection, session) = open(app, Workers::Run, session).await?;
     let view = live::session(&connection.client, session).await?;
     let after = after.unwrap_or(view.session.last_event);
-    if !json {
+    let busy = matches!(
+        view.phase,
+        Phase::Planning | Phase::Executing { .. } | Phase::Working { .. } | Phase::Queued | Phase::Waiting
+    );
+    // What is at rest is told by the summary.
+    if busy && !json {
         app.screen.lines(render::session(&view, app.style, &app.zone));
         app.screen.line("");
     }
-    let view = View { session, after, goal: Goal::Everything { yes: false }, json };
+    let shown_plan = if view.phase == Phase::Planned { 0 } else { view.session.version };
+    let goal = Goal::Everything { yes: false };
+    let view = View { goal, json, shown_plan, ..View::of_action(session, after) };
     let exit = live::watch(app, &mut connection, view).await;
     connection.close().await;
     exit

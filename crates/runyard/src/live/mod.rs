@@ -37,6 +37,17 @@ pub struct View {
     pub goal: Goal,
     /// One JSON line for each event instead.
     pub json: bool,
+    /// The version of the plan that need not be shown again.
+    pub shown_plan: i64,
+    /// Whether a summary is told at the end.
+    pub summary: bool,
+}
+
+impl View {
+    /// A view of one thing that was queued, from the events above `after`.
+    pub fn of_action(session: SessionNumber, after: i64) -> Self {
+        Self { session, after, goal: Goal::Action, json: false, shown_plan: 0, summary: true }
+    }
 }
 
 /// What is being asked in the terminal.
@@ -66,7 +77,8 @@ struct Live<'a> {
 
 /// Shows a session until it comes to rest, answering with the person what it asks.
 pub async fn watch(app: &mut App, connection: &mut Connection, view: View) -> Result<Exit, Failure> {
-    let log = LogRenderer::new(app.style, app.width);
+    let title = session(&connection.client, view.session).await?.session.title;
+    let log = LogRenderer::new(app.style, app.width).titled(&title);
     let began = app.clock.monotonic();
     let mut live = Live {
         app,
@@ -80,7 +92,7 @@ pub async fn watch(app: &mut App, connection: &mut Connection, view: View) -> Re
         seen: view.after,
         executed: false,
         stopping: false,
-        shown_plan: 0,
+        shown_plan: view.shown_plan,
         began,
         next_look: Instant::now(),
     };
@@ -336,7 +348,7 @@ impl Live<'_> {
         self.flush();
         self.app.screen.status(None);
         let detached = exit == Exit::Stopped && !self.connection.is_embedded();
-        if self.view.json || detached || (exit == Exit::Stopped && self.app.screen.is_broken()) {
+        if self.view.json || !self.view.summary || detached || (exit == Exit::Stopped && self.app.screen.is_broken()) {
             return Ok(exit);
         }
         let view = self.session().await?;

@@ -6,7 +6,7 @@ use super::{
     lists::counted,
     session::{change_words, thousands},
     style::{Colour, Style},
-    summary::exit_words,
+    summary::{check_words, exit_words, without_title},
     text_flow::TextFlow,
     time::span,
 };
@@ -31,6 +31,8 @@ pub struct LogRenderer {
     style: Style,
     /// Characters in a row; none when lines are not to be broken.
     width: Option<usize>,
+    /// The session's title, which pull requests repeat.
+    title: String,
     flow: TextFlow,
     calls: HashMap<String, Call>,
     reads: Vec<String>,
@@ -46,7 +48,6 @@ pub struct LogRenderer {
 #[derive(Debug)]
 struct Call {
     kind: ToolKind,
-    tool: String,
     title: String,
     at: Timestamp,
 }
@@ -65,6 +66,7 @@ impl LogRenderer {
         Self {
             style,
             width,
+            title: String::new(),
             flow: TextFlow::default(),
             calls: HashMap::new(),
             reads: Vec::new(),
@@ -76,6 +78,13 @@ impl LogRenderer {
             doing: None,
             calling: None,
         }
+    }
+
+    /// Leaves out the session's title where pull requests repeat it.
+    #[must_use]
+    pub fn titled(mut self, title: &str) -> Self {
+        title.clone_into(&mut self.title);
+        self
     }
 
     /// What is being done now, as far as the events tell.
@@ -193,9 +202,9 @@ impl LogRenderer {
                 self.run(*run, action_kind, *step, *state, message.as_deref(), at)
             }
             EventPayload::ToolStarted { call, tool, kind, title, .. } => {
-                let (tool, title) = (one_line(tool, 30), one_line(title, 200));
-                self.calling = Some(one_line(&format!("{} {title}", verb(*kind, &tool)), 50));
-                self.calls.insert(call.clone(), Call { kind: *kind, tool, title, at });
+                let title = object(tool, title);
+                self.calling = Some(one_line(&format!("{} {title}", verb(*kind)), 50));
+                self.calls.insert(call.clone(), Call { kind: *kind, title, at });
                 Vec::new()
             }
             EventPayload::ToolFinished { call, ok, output, .. } => self.tool_finished(call, *ok, output, at),
@@ -203,7 +212,11 @@ impl LogRenderer {
             EventPayload::CheckResult { outcome, .. } => self.check(outcome),
             EventPayload::ChangeState { state, branch, head, pull_request, title, .. } => {
                 let what = match pull_request {
-                    Some(number) => format!("pull request #{number} {}: {}", change_words(*state), one_line(title, 80)),
+                    Some(number) => format!(
+                        "pull request #{number} {}: {}",
+                        change_words(*state),
+                        one_line(without_title(title, &self.title), 80)
+                    ),
                     None => format!("commit {} on the branch", head.short()),
                 };
                 vec![format!("  {what} {}", style.paint(Colour::Dim, &format!("({})", one_line(branch, 120))))]
@@ -322,8 +335,7 @@ impl LogRenderer {
             self.reads.push(call.title);
             return Vec::new();
         }
-        let verb = verb(call.kind, &call.tool);
-        let mut lines = vec![self.tool_line(&verb, &one_line(&call.title, 70), Some(ok), at.since(call.at))];
+        let mut lines = vec![self.tool_line(verb(call.kind), &one_line(&call.title, 70), Some(ok), at.since(call.at))];
         if !ok {
             let why = one_line(output, 160);
             if !why.is_empty() {
@@ -347,7 +359,7 @@ impl LogRenderer {
         let verb = self.style.paint(Colour::Dim, &format!("{:<8}", "check"));
         let exit = self.style.paint(colour, &format!("{glyph} {}", exit_words(outcome)));
         let took = self.style.paint(Colour::Dim, &span(std::time::Duration::from_millis(outcome.duration_ms)));
-        let mut lines = vec![format!("  {verb} {}  {exit}  {took}", one_line(&outcome.command, 70))];
+        let mut lines = vec![format!("  {verb} {}  {exit}  {took}", check_words(outcome, 70))];
         if !outcome.passed() {
             let tail = clean(&outcome.tail);
             let rows: Vec<&str> = tail.trim_end().lines().collect();
@@ -385,18 +397,26 @@ fn is_reading(kind: ToolKind) -> bool {
     matches!(kind, ToolKind::Read | ToolKind::Search)
 }
 
-fn verb(kind: ToolKind, tool: &str) -> String {
+fn verb(kind: ToolKind) -> &'static str {
     match kind {
-        ToolKind::Read => "read".into(),
-        ToolKind::Edit => "edit".into(),
-        ToolKind::Delete => "delete".into(),
-        ToolKind::Move => "move".into(),
-        ToolKind::Search => "search".into(),
-        ToolKind::Execute => "run".into(),
-        ToolKind::Think => "think".into(),
-        ToolKind::Fetch => "fetch".into(),
-        ToolKind::Other => tool.to_owned(),
+        ToolKind::Read => "read",
+        ToolKind::Edit => "edit",
+        ToolKind::Delete => "delete",
+        ToolKind::Move => "move",
+        ToolKind::Search => "search",
+        ToolKind::Execute => "run",
+        ToolKind::Think => "think",
+        ToolKind::Fetch => "fetch",
+        ToolKind::Other => "call",
     }
+}
+
+/// What a call is about, without what the verb says already and without the workspace's place.
+fn object(tool: &str, title: &str) -> String {
+    let title = one_line(title, 200);
+    let rest = title.strip_prefix(tool).map_or(title.as_str(), str::trim_start);
+    let rest = rest.strip_prefix("/code/").unwrap_or(rest);
+    if rest.is_empty() { one_line(tool, 60) } else { rest.to_owned() }
 }
 
 fn action_words(kind: &str) -> String {

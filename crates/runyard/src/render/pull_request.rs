@@ -25,7 +25,7 @@ pub fn pull_requests(lines: &[PullRequestLine], style: Style) -> Vec<String> {
                 one_line(&line.repository, 24),
                 state_words(line).to_owned(),
                 line.session.map_or_else(String::new, |session| session.to_string()),
-                one_line(&line.pull_request.title, 60),
+                one_line(own_title(line), 60),
                 format!("{} → {}", line.pull_request.head, line.pull_request.base),
             ]
         })
@@ -36,6 +36,15 @@ pub fn pull_requests(lines: &[PullRequestLine], style: Style) -> Vec<String> {
         1 | 3 | 5 => style.paint(Colour::Dim, cell),
         _ => cell.to_owned(),
     })
+}
+
+/// The title without the session's in brackets before it: the session stands in a column of its own.
+fn own_title(line: &PullRequestLine) -> &str {
+    let title = &line.pull_request.title;
+    match title.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((bracket, rest)) if line.session.is_some() && bracket != "WIP" => rest,
+        _ => title,
+    }
 }
 
 fn state_words(line: &PullRequestLine) -> &'static str {

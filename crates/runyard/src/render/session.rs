@@ -5,6 +5,7 @@ use super::{
     clean::one_line,
     lists::table,
     style::{Colour, Style},
+    summary::{goes_into, without_title},
     time::{moment, span},
 };
 use domain::{ChangeState, Failure, MicroUsd, Mode, PrMode, StepState};
@@ -129,8 +130,8 @@ fn changes(view: &SessionView, style: Style) -> Vec<String> {
             vec![
                 change.pull_request.map_or_else(|| "–".to_owned(), |number| format!("#{number}")),
                 change_words(change.state).to_owned(),
-                one_line(&change.title, 70),
-                format!("{} → {}", change.branch, change.base_branch),
+                one_line(without_title(&change.title, &view.session.title), 70),
+                goes_into(view, change),
             ]
         })
         .collect();

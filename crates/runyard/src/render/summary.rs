@@ -7,7 +7,7 @@ use super::{
     style::{Colour, Style},
     time::span,
 };
-use domain::{ChangeState, CheckOutcome, SessionNumber};
+use domain::{Change, ChangeState, CheckOutcome, SessionNumber};
 use engine::{Phase, SessionView};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -68,10 +68,10 @@ impl Summary<'_> {
                     self.sizes.get(&number).map(|(added, removed)| format!("+{added} −{removed}")).unwrap_or_default();
                 Some(vec![
                     format!("  #{number}"),
-                    one_line(&change.title, 70),
+                    one_line(without_title(&change.title, &self.view.session.title), 70),
                     change_words(change.state).to_owned(),
                     size,
-                    format!("{} → {}", change.branch, change.base_branch),
+                    goes_into(self.view, change),
                 ])
             })
             .collect();
@@ -101,7 +101,7 @@ impl Summary<'_> {
                 vec![
                     format!("  {glyph}"),
                     step.clone(),
-                    one_line(&outcome.command, 60),
+                    check_words(outcome, 60),
                     exit_words(outcome),
                     span(Duration::from_millis(outcome.duration_ms)),
                 ]
@@ -115,6 +115,34 @@ impl Summary<'_> {
             _ => cell.to_owned(),
         }));
         lines
+    }
+}
+
+/// A check's name and the first line of its command.
+pub(super) fn check_words(outcome: &CheckOutcome, width: usize) -> String {
+    let (first, more) = match outcome.command.trim().split_once('\n') {
+        Some((first, _)) => (first, " …"),
+        None => (outcome.command.trim(), ""),
+    };
+    let name = if first.starts_with(outcome.name.trim()) { String::new() } else { format!("{}: ", outcome.name) };
+    one_line(&format!("{name}{first}{more}"), width)
+}
+
+/// A pull request's title without the session's in brackets before it.
+pub(super) fn without_title<'a>(title: &'a str, session: &str) -> &'a str {
+    let inner = title.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    match inner {
+        Some((bracket, rest)) if !session.is_empty() && session.starts_with(bracket.trim_end_matches('…')) => rest,
+        _ => title,
+    }
+}
+
+/// Where a change goes: the pull request below it in the stack, or the branch.
+pub(super) fn goes_into(view: &SessionView, change: &Change) -> String {
+    let below = view.changes.iter().find(|other| other.branch == change.base_branch);
+    match below.and_then(|below| below.pull_request) {
+        Some(number) => format!("{} → #{number}", change.branch),
+        None => format!("{} → {}", change.branch, change.base_branch),
     }
 }
 

@@ -79,6 +79,23 @@ fn the_summary_names_what_came_of_it_and_what_is_next() {
 }
 
 #[test]
+fn what_is_said_already_is_not_repeated() {
+    let mut view = fixtures::view();
+    view.changes[0].title = "[Add a schema] Schema".into();
+    let mut above = view.changes[0].clone();
+    above.base_branch = above.branch.clone();
+    (above.branch, above.pull_request) = ("runyard/r-42/2-docs".parse().expect("a branch"), Some(2));
+    above.title = "[WIP] Docs".into();
+    view.changes.push(above);
+    let (evidence, sizes) = (Evidence::default(), BTreeMap::new());
+    let summary = Summary { view: &view, evidence: &evidence, sizes: &sizes, elapsed: Duration::ZERO };
+    let text = summary.lines(Style { colours: false }).join("\n");
+    assert!(text.contains("#1  Schema  "), "{text}");
+    assert!(text.contains("#2  [WIP] Docs  "), "{text}");
+    assert!(text.contains("runyard/r-42/2-docs → #1"), "{text}");
+}
+
+#[test]
 fn markdown_keeps_its_text() {
     let text = "# Title\n\n```bash check\n# no heading\n~~~\n```\n## Step 1 \u{1b}[2J\n- item\n";
     let lines = markdown(text, Style { colours: true });

@@ -3,10 +3,11 @@
 use domain::Timestamp;
 use std::time::Duration;
 
-/// `0.3s`, `12s`, `1m 20s`, `2h 5m`, `3d 4h`.
+/// `40ms`, `0.3s`, `12s`, `1m 20s`, `2h 5m`, `3d 4h`.
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
+        0 if duration.subsec_millis() < 100 => format!("{}ms", duration.subsec_millis()),
         0..10 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
         10..60 => format!("{seconds}s"),
         60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
@@ -30,7 +31,7 @@ mod tests {
     #[test]
     fn spans_are_as_long_as_they_need_to_be() {
         for (millis, text) in
-            [(340, "0.3s"), (9_990, "9.9s"), (59_000, "59s"), (80_000, "1m 20s"), (7_500_000, "2h 5m")]
+            [(34, "34ms"), (340, "0.3s"), (9_990, "9.9s"), (59_000, "59s"), (80_000, "1m 20s"), (7_500_000, "2h 5m")]
         {
             assert_eq!(span(Duration::from_millis(millis)), text);
         }

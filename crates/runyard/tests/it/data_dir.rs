@@ -62,6 +62,9 @@ fn a_server_serves_others_and_leaves_cleanly() {
     let modes = |name: &str| fs::metadata(data.join(name)).expect(name).permissions().mode() & 0o777;
     assert_eq!((modes(""), modes("lock"), modes("control.sock")), (0o711, 0o600, 0o600));
 
+    for file in ["runyard.db", "runyard.db-wal"] {
+        assert_eq!(modes(file), 0o600, "{file} is open to others");
+    }
     let list = run(home.path(), &["session", "list", "--json"]);
     assert_eq!((list.status.code(), out(&list).trim()), (Some(0), "[]"), "{}", err(&list));
     let missing = run(home.path(), &["session", "show", "9"]);
