@@ -435,7 +435,7 @@ impl Core {
     }
 
     fn emit(&self, event: AgentEvent, out: &mut Vec<Output>) {
-        if true {
+        if self.live {
             out.push(Output::Event(event));
         }
     }
