@@ -45,7 +45,7 @@ impl ExecSpec {
     }
 }
 
-/// A piece of output.
+/// A piece of output. The order within each of the two streams is exact; between them it is that of arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// The byte offset of its first byte, over both streams together. The next chunk's is `offset + bytes.len()`.

@@ -12,8 +12,11 @@ use shim::{
     proto::Forward,
     spec::{InitSpec, LaunchSpec, Launched},
 };
-use std::{path::Path, process::Stdio, time::Duration};
-use tokio::{io::AsyncWriteExt, process::Command};
+use std::{io, path::Path, process::Stdio, time::Duration};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+};
 
 /// Longer than the launcher's own patience with the shim.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -141,15 +144,10 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) ->
 pub(super) async fn run_launcher(shim: &Path, order: &LaunchSpec) -> Result<Launched, Error> {
     let io = |what: &str| Error::io(format!("{what} {}", shim.display()));
     let text = serde_json::to_vec(order).map_err(|error| io("write to")(error.into()))?;
-    let mut launcher = Command::new(shim)
-        .arg("launch")
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(io("start"))?;
+    let mut command = Command::new(shim);
+    command.arg("launch").env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut launcher = spawn(&mut command).await.map_err(io("start"))?;
     let mut stdin = launcher.stdin.take();
     let run = async move {
         if let Some(stdin) = &mut stdin {
@@ -165,6 +163,19 @@ pub(super) async fn run_launcher(shim: &Path, order: &LaunchSpec) -> Result<Laun
     serde_json::from_slice(&output.stdout).map_err(|_| Error::Launch {
         log: format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
     })
+}
+
+/// Starts a program that may have been written a moment ago: as long as some other child of this process, between its
+/// fork and its exec, still has the file open for writing, the kernel refuses to run it (ETXTBSY of execve(2)).
+pub(super) async fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..200 {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+            other => return other,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    command.spawn()
 }
 
 /// Refuses when a required limit does not hold for the sandbox as a whole.

@@ -13,6 +13,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::Path,
+    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -242,7 +243,9 @@ async fn git() -> Check {
 }
 
 async fn version_of(program: &Path) -> Option<String> {
-    let run = Command::new(program).arg("--version").kill_on_drop(true).output();
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let run = super::launch::spawn(&mut command).await.ok()?.wait_with_output();
     let output = tokio::time::timeout(Duration::from_secs(10), run).await.ok()?.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -1,5 +1,8 @@
 //! An exec's output on disk, both streams in the order of their arrival.
 //!
+//! Within each stream that is the order of writing. Between the two it is the order in which the shim came to read the
+//! pipes: of writes to both within the same moment nobody can tell which was first.
+//!
 //! The data file holds the bytes alone, so an offset into it is an offset into the output. The index has a record for
 //! each switch between the streams: 8 bytes of offset, 1 of stream, 7 unused.
 
