@@ -57,6 +57,11 @@ impl Running {
         Self { stdin: child.stdin.take(), child, group, stdout, stderr, readers: [first, second] }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> i32 {
+        self.group.as_raw_nonzero().get()
+    }
+
     /// Types a line.
     pub async fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("input is open");

@@ -44,7 +44,7 @@ async fn a_malformed_runbook_is_refused_and_the_plan_stays() {
     let bad = bad.to_str().unwrap();
 
     let lint = world.runyard(["lint", bad]).await.expect_code(1);
-    assert!(lint.said().contains("bad.md:8:1: error["), "the place and the code:\n{}", lint.said());
+    assert!(lint.said().contains("bad.md:8:10: error[numbering-gap]"), "the place and the code:\n{}", lint.said());
 
     let run = world.run("Write two files", &["--json"]).ends().await.expect_code(3);
     assert!(run.stdout.contains("plan_version"), "{}", run.stdout);
@@ -97,7 +97,7 @@ async fn a_target_branch_that_is_unborn_or_missing() {
     let repository = Repository::unborn(place.join("repository"));
     let world = World::around(place, repository, &two_files()).await;
     let unborn = world.run("Write two files", &[]).ends().await.expect_code(USAGE);
-    assert_says(&unborn, &["main", "commit"]);
+    assert_says(&unborn, &["no commits", "first commit"]);
 
     world.repository.write("README.md", "# Files\n");
     world.repository.commit("Begin");
@@ -174,7 +174,7 @@ async fn two_servers_on_one_data_directory() {
     let world = world().await;
     let first = world.serve().await;
     let second = world.runyard(["serve"]).await.expect_code(ENVIRONMENT);
-    assert_says(&second, &["pid"]);
+    assert_says(&second, &[&format!("process {}", first.id()), "--data-dir"]);
     assert_eq!(world.json(["session", "list", "--json"]).await, json!([]), "the first one still answers");
     first.killed().await;
     let third = world.serve().await;

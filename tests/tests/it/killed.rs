@@ -9,7 +9,9 @@ use product_tests::{Finished, Log, World};
 const FILES: [(&str, &str); 1] = [("README.md", "# Files\n")];
 
 /// What holds after every crash, once a server has carried on to the end.
-async fn assert_as_if_nothing_happened(world: &World) -> Log {
+///
+/// A one-shot session makes one change of everything, others one for each top-level step.
+async fn assert_as_if_nothing_happened(world: &World, changes: usize) -> Log {
     let log = world.log("1").await;
     log.assert_whole();
     assert_eq!(
@@ -20,17 +22,17 @@ async fn assert_as_if_nothing_happened(world: &World) -> Log {
     );
 
     let branches = world.repository.pushed();
-    assert_eq!(branches.len(), 2, "each change has one branch: {branches:?}");
-    let commits = world.repository.subjects(&format!("main..{}", branches[1]));
+    assert_eq!(branches.len(), changes, "each change has one branch: {branches:?}");
+    let commits = world.repository.subjects(&format!("main..{}", branches[changes - 1]));
     assert_eq!(commits.len(), 2, "each succeeded run has one commit: {commits:?}");
     let requests = world.json(["pr", "list", "--json"]).await;
-    assert_eq!(requests.as_array().map(Vec::len), Some(2), "each change has one pull request: {requests}");
+    assert_eq!(requests.as_array().map(Vec::len), Some(changes), "each change has one pull request: {requests}");
     world.assert_foreseen();
     log
 }
 
 /// A new server finishes what is there.
-async fn carried_on(world: &World) -> Log {
+async fn carried_on(world: &World, changes: usize) -> Log {
     let server = world.serve().await;
     world.wait_for("1", "step 2 is completed", |event| event.is_step("2", "completed")).await;
     let quiet = async {
@@ -39,7 +41,7 @@ async fn carried_on(world: &World) -> Log {
         }
     };
     tokio::time::timeout(product_tests::LIMIT, quiet).await.expect("the queue never empties");
-    let log = assert_as_if_nothing_happened(world).await;
+    let log = assert_as_if_nothing_happened(world, changes).await;
     server.killed().await;
     log
 }
@@ -59,7 +61,7 @@ async fn killed_while_planning() {
     world.model.wait_for(|request| request.conversation() == Some("plan") && has_results(&request.body, 1)).await;
     run.killed().await;
     world.model.release("plan");
-    let log = carried_on(&world).await;
+    let log = carried_on(&world, 1).await;
     assert_eq!(log.of("plan_version").count(), 1, "one plan:\n{}", log.outline());
 }
 
@@ -86,14 +88,14 @@ async fn killed_in_a_step() {
         &FILES,
     )
     .await;
-    let run = world.run("Write two files", &["--one-shot", "--json"]);
+    let run = world.run("Write two files", &["--yes", "--json"]);
     let inside = world.inhabitants();
     world.until("the step is at work", || !inside.running(&mark).is_empty()).await;
     world.model.wait_for(|request| request.conversation() == Some("step 1") && has_results(&request.body, 2)).await;
     let before = printed(&run.killed().await);
     world.model.release("step");
 
-    let log = carried_on(&world).await;
+    let log = carried_on(&world, 2).await;
     assert!(log.len() > before.len(), "what was seen before is still there");
     for (seen, kept) in before.iter().zip(log.iter()) {
         assert_eq!((seen.number(), seen.kind(), seen.at()), (kept.number(), kept.kind(), kept.at()));
@@ -104,14 +106,14 @@ async fn killed_in_a_step() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_push_and_pull_request() {
     // The moment is short, so it is aimed at again and again: whatever is hit must be mended.
-    for delay_ms in [0, 3, 10, 30] {
+    for (mode, changes, delay_ms) in [("--yes", 2, 0), ("--yes", 2, 4), ("--one-shot", 1, 0), ("--one-shot", 1, 10)] {
         let world = World::new(&crate::happy::two_files(), &FILES).await;
-        let run = world.run("Write two files", &["--one-shot", "--json"]);
+        let run = world.run("Write two files", &[mode, "--json"]);
         let repository = world.repository.path().join(".git");
         world.until("a branch is pushed", || is_pushed(&repository)).await;
         tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
         run.killed().await;
-        carried_on(&world).await;
+        carried_on(&world, changes).await;
     }
 }
 
