@@ -56,25 +56,35 @@ async fn queue(
     command: Command,
     wait: Wait,
 ) -> Result<Exit, Failure> {
+    let exit = queue_on(app, &mut connection, session, command, wait).await;
+    connection.close().await;
+    exit
+}
+
+/// The same on a connection that the caller closes.
+async fn queue_on(
+    app: &mut App,
+    connection: &mut Connection,
+    session: SessionNumber,
+    command: Command,
+    wait: Wait,
+) -> Result<Exit, Failure> {
     let after = live::session(&connection.client, session).await?.session.last_event;
     let reply = connection.client.call(command).await?;
-    let stays = !wait.detach && (wait.follow || wait.json || connection.is_embedded());
     if !wait.json {
         match reply {
             Reply::Queued(what) => app.screen.line(format!("{session} queued: {}", what.join(", ").replace('_', " "))),
-            Reply::Done => app.screen.line(format!("{session} done")),
+            Reply::Done => app.screen.line(format!("{session} answered")),
             other => return Err(unexpected(&other)),
         }
     }
-    let exit = if stays {
-        live::watch(app, &mut connection, View { json: wait.json, ..View::of_action(session, after) }).await?
-    } else {
-        if !wait.json {
-            let how = if connection.is_embedded() { "starts with" } else { "live with" };
-            app.screen.line(format!("{how}: runyard session attach {}", session.0));
-        }
-        Exit::Done
-    };
-    connection.close().await;
-    Ok(exit)
+    if !wait.detach && (wait.follow || wait.json || connection.is_embedded()) {
+        let view = View { json: wait.json, ..View::of_action(session, after) };
+        return live::watch(app, connection, view).await;
+    }
+    if !wait.json {
+        let how = if connection.is_embedded() { "starts with" } else { "live with" };
+        app.screen.line(format!("{how}: runyard session attach {}", session.0));
+    }
+    Ok(Exit::Done)
 }

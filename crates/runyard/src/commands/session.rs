@@ -1,6 +1,6 @@
 //! `runyard session`.
 
-use super::{edit, queue, resolve, unexpected};
+use super::{edit, queue, queue_on, resolve, unexpected};
 use crate::{
     app::{App, Workers},
     cli::{SessionArg, SessionCommand, Wait},
@@ -43,8 +43,19 @@ pub async fn session(app: &mut App, command: SessionCommand) -> Result<Exit, Fai
             let (connection, session) = open(app, workers(wait.detach), Some(session)).await?;
             queue(app, connection, session, Command::Revert { session, step }, wait).await
         }
-        SessionCommand::Answer { words, request, wait } => answer(app, &words, request, wait).await,
-        SessionCommand::Attach { session, after, json } => attach(app, session, after, json).await,
+        SessionCommand::Answer { words, request, wait } => {
+            let (session, words) = answering(&words, app.interactive)?;
+            let (mut connection, session) = open(app, workers(wait.detach), session).await?;
+            let exit = answer(app, &mut connection, session, words, request, wait).await;
+            connection.close().await;
+            exit
+        }
+        SessionCommand::Attach { session, after, json } => {
+            let (mut connection, session) = open(app, Workers::Run, session).await?;
+            let exit = attach(app, &mut connection, session, after, json).await;
+            connection.close().await;
+            exit
+        }
         SessionCommand::Edit { session, step, file, delete } => {
             let (mut connection, session) = open(app, Workers::Rest, session).await?;
             let exit = edit::edit(app, &mut connection, session, step, file, delete).await;
@@ -305,8 +316,13 @@ async fn follow(
     }
 }
 
-async fn attach(app: &mut App, session: Option<SessionArg>, after: Option<i64>, json: bool) -> Result<Exit, Failure> {
-    let (mut connection, session) = open(app, Workers::Run, session).await?;
+async fn attach(
+    app: &mut App,
+    connection: &mut Connection,
+    session: SessionNumber,
+    after: Option<i64>,
+    json: bool,
+) -> Result<Exit, Failure> {
     let view = live::session(&connection.client, session).await?;
     let after = after.unwrap_or(view.session.last_event);
     let busy = matches!(
@@ -321,43 +337,45 @@ async fn attach(app: &mut App, session: Option<SessionArg>, after: Option<i64>, 
     let shown_plan = if view.phase == Phase::Planned { 0 } else { view.session.version };
     let goal = Goal::Everything { yes: false };
     let view = View { goal, json, shown_plan, ..View::of_action(session, after) };
-    let exit = live::watch(app, &mut connection, view).await;
-    connection.close().await;
-    exit
+    live::watch(app, connection, view).await
+}
+
+/// `[SESSION] [ANSWER…]`: one word alone is an answer to the newest session, unless it names a session (`r/42`) and there
+/// is a person to ask.
+fn answering(words: &[String], interactive: bool) -> Result<(Option<SessionArg>, &[String]), Failure> {
+    match words {
+        [word] if interactive && word.parse::<SessionArg>().is_ok() && !is_step(word) => {
+            Ok((Some(session_arg(word)?), &words[1..]))
+        }
+        [] | [_] => Ok((None, words)),
+        [session, ..] => Ok((Some(session_arg(session)?), &words[1..])),
+    }
 }
 
 async fn answer(
     app: &mut App,
+    connection: &mut Connection,
+    session: SessionNumber,
     words: &[String],
     request: Option<domain::RequestId>,
     wait: Wait,
 ) -> Result<Exit, Failure> {
-    // One word alone is an answer to the newest session, unless it names a session and there is a person to ask.
-    let (session, words) = match words {
-        [word] if app.interactive && word.parse::<SessionArg>().is_ok() && !is_step(word) => (Some(word), &words[1..]),
-        [] | [_] => (None, words),
-        [session, ..] => (Some(session), &words[1..]),
-    };
-    let session = session.map(|word| session_arg(word)).transpose()?;
-    let (connection, session) = open(app, workers(wait.detach), session).await?;
     let view = live::session(&connection.client, session).await?;
-    let open = view.open_requests.iter().find(|open| request.is_none_or(|wanted| open.id == wanted));
-    let Some(open) = open.cloned() else {
-        connection.close().await;
+    let open = view.open_requests.into_iter().find(|open| request.is_none_or(|wanted| open.id == wanted));
+    let Some(open) = open else {
         return Err(Failure::usage(format!("nothing in {session} waits for an answer")));
     };
+    let request = Some(open.id);
     let answer = if words.is_empty() {
         app.screen.lines(render::request_lines(&open.kind, app.style));
         if !app.interactive {
-            connection.close().await;
             return Ok(Exit::Waiting);
         }
-        ask(app, open.clone()).await?
+        ask(app, open).await?
     } else {
         prompt::answer(&open.kind, words).map_err(Failure::usage)?
     };
-    let command = Command::Answer { session, request: Some(open.id), answer };
-    queue(app, connection, session, command, wait).await
+    queue_on(app, connection, session, Command::Answer { session, request, answer }, wait).await
 }
 
 async fn ask(app: &mut App, request: domain::Request) -> Result<domain::Answer, Failure> {

@@ -336,7 +336,10 @@ impl Live<'_> {
         };
         let message = match self.log.doing() {
             Some(doing) => {
-                let since = render::span(Duration::from_secs(self.app.clock.now().since(doing.since).as_secs()));
+                let since = match self.app.clock.now().since(doing.since).as_secs() {
+                    seconds @ 0..60 => format!("{seconds}s"),
+                    seconds => render::span(Duration::from_secs(seconds)),
+                };
                 format!("{} · {since} · {stop}", doing.what)
             }
             None => format!("{} · {stop}", self.view.session),
