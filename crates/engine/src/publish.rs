@@ -226,6 +226,14 @@ pub(crate) async fn open_pull_request(
     }
     let before = (change.pull_request, change.state);
     change.pull_request = Some(pull_request.number);
+    if before.0.is_none() {
+        // Only now does its own place in the stack have a number.
+        let text = body_of(context, mirror, &change).await?;
+        if text != pull_request.body {
+            let edit = forge::Edit { body: Some(text), ..forge::Edit::default() };
+            shared.forge.update(&repository, pull_request.number, &edit).await?;
+        }
+    }
     if matches!(change.state, ChangeState::Branch | ChangeState::Draft | ChangeState::Open) {
         change.state = if pull_request.draft { ChangeState::Draft } else { ChangeState::Open };
     }
@@ -252,7 +260,10 @@ async fn body_of(context: &Context, mirror: &Mirror, change: &Change) -> Result<
     let shared = &context.shared;
     let version = context.runbook().await?;
     let states = states_of(context, change).await?;
-    let stack = shared.store.changes(context.session.id).await?;
+    let mut stack = shared.store.changes(context.session.id).await?;
+    for known in stack.iter_mut().filter(|known| known.id == change.id) {
+        *known = change.clone();
+    }
     let evidence = latest_evidence(context, change).await?;
     let warnings: Vec<(String, String)> = mirror
         .warnings(&change.base, &change.head)

@@ -1,6 +1,6 @@
 //! The end of a one-shot, and a person's choice in manual mode.
 
-use super::succeed;
+use super::{done, succeed};
 use crate::{
     begin::{Start, begin},
     context::Context,
@@ -14,16 +14,11 @@ use store::Write;
 
 /// Makes a one-shot's pull requests ready, or does what a person chose.
 pub(super) async fn finish(context: &Context) -> Result<(), Halt> {
-    let start = Start {
-        step: None,
-        agent_session: context.session.agent_session,
-        base: context.tip().await?,
-        version: Some(context.session.version),
-    };
-    begin(context, start).await?;
     if context.session.pr_mode == PrMode::Manual {
         return as_chosen(context).await;
     }
+    begin_run(context).await?;
+    let mut events = Vec::new();
     if context.session.mode == Mode::OneShot {
         let numbers = publish::make_ready(context).await?;
         let text = match numbers.as_slice() {
@@ -33,15 +28,23 @@ pub(super) async fn finish(context: &Context) -> Result<(), Halt> {
                 format!("Everything is done. Ready for review: {}.", list.join(", "))
             }
         };
-        let event = EventPayload::Message { from: Actor::System, run: None, text };
-        return succeed(context, Vec::new(), vec![event]).await;
+        events.push(EventPayload::Message { from: Actor::System, run: None, text });
     }
-    succeed(context, Vec::new(), Vec::new()).await
+    succeed(context, Vec::new(), events).await
+}
+
+async fn begin_run(context: &Context) -> Result<(), Halt> {
+    let start = Start {
+        step: None,
+        agent_session: context.session.agent_session,
+        base: context.tip().await?,
+        version: Some(context.session.version),
+    };
+    begin(context, start).await.map(drop)
 }
 
 async fn as_chosen(context: &Context) -> Result<(), Halt> {
-    let shared = &context.shared;
-    let requests = shared.store.requests(context.session.id).await?;
+    let requests = context.shared.store.requests(context.session.id).await?;
     let chosen = requests.iter().rev().filter(|request| matches!(request.kind, RequestKind::Publish { .. })).find_map(
         |request| match &request.state {
             RequestState::Answered { answer: Answer::Chosen { option }, .. } => Some(option.as_str()),
@@ -49,20 +52,18 @@ async fn as_chosen(context: &Context) -> Result<(), Halt> {
         },
     );
     let next = match chosen {
-        Some("create_pr") => {
-            open(context).await?;
-            NextBranch::OnTop
-        }
-        Some("stacked_pr") => {
-            open(context).await?;
-            NextBranch::OnTop
-        }
-        Some("new_branch") => NextBranch::OnTop,
+        Some("create_pr" | "stacked_pr" | "new_branch") => NextBranch::OnTop,
         Some("fresh") => NextBranch::Fresh,
         _ => NextBranch::Same,
     };
-    let next = serde_json::to_value(next).map_err(|error| Halt::failed(error.to_string()))?;
-    succeed(context, vec![Write::Journal(NEXT_BRANCH.to_owned(), next)], Vec::new()).await
+    let value = serde_json::to_value(next).map_err(|error| Halt::failed(error.to_string()))?;
+    let note = Write::Journal(NEXT_BRANCH.to_owned(), value);
+    if !matches!(chosen, Some("create_pr" | "stacked_pr")) {
+        return context.commit(&[note, done(context)], &[]).await;
+    }
+    begin_run(context).await?;
+    open(context).await?;
+    succeed(context, vec![note], Vec::new()).await
 }
 
 /// Opens the pull request of the newest change, and of those below that have none.
