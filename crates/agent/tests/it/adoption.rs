@@ -5,10 +5,11 @@ use crate::{
     tape::{Piece, Tape},
 };
 use agent::{
-    AgentEvent, Control, DriveError, End, Inbox, Settings, ToolSpec, Turn, UserMessage, Verdict, drive,
+    AgentEvent, DriveError, End, Outcome, Settings, ToolSpec, Turn, UserMessage, Verdict, drive,
     process::{Exit, Stream},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 use uuid::Uuid;
 
 const PROMPT: Uuid = Uuid::from_u128(0x11);
@@ -98,8 +99,11 @@ fn host() -> Memory {
     })
 }
 
-fn steer() -> (Control, Inbox) {
-    agent::control()
+/// Drives as one server does. The clock is paused, so that waiting for ever takes no time.
+async fn go(tape: &Tape, host: &Memory) -> Result<Outcome, DriveError> {
+    let (_control, inbox) = agent::control();
+    let driving = drive(Box::new(tape.clone()), turn(host), host, inbox);
+    tokio::time::timeout(Duration::from_hours(1), driving).await.expect("it does not wait for itself")
 }
 
 fn answers(tape: &Tape) -> Vec<String> {
@@ -115,8 +119,7 @@ fn answers(tape: &Tape) -> Vec<String> {
 async fn whatever_the_moment_of_death_everything_happens_once() {
     let undisturbed = host();
     let tape = process();
-    let (_control, inbox) = steer();
-    let outcome = drive(Box::new(tape.clone()), turn(&undisturbed), &undisturbed, inbox).await.expect("driven");
+    let outcome = go(&tape, &undisturbed).await.expect("driven");
     assert_eq!(outcome.end, End::Completed, "{outcome:?}");
     assert!(outcome.denials[0].by_host);
     let mut sent = answers(&tape);
@@ -128,8 +131,7 @@ async fn whatever_the_moment_of_death_everything_happens_once() {
         let host = host();
         let tape = process();
         host.fail_at(first);
-        let (_control, inbox) = steer();
-        let died = drive(Box::new(tape.clone()), turn(&host), &host, inbox).await;
+        let died = go(&tape, &host).await;
         if died.is_ok() {
             assert!(first > 10, "the store is used often");
             break;
@@ -137,15 +139,9 @@ async fn whatever_the_moment_of_death_everything_happens_once() {
         assert!(matches!(died, Err(DriveError::Host(_))));
         // The second server dies too, a little later.
         host.fail_at(first / 3 + 1);
-        let (_control, inbox) = steer();
-        let second = drive(Box::new(tape.clone()), turn(&host), &host, inbox).await;
+        let second = go(&tape, &host).await;
         host.fail_at(usize::MAX);
-        let last = if let Ok(outcome) = second {
-            outcome
-        } else {
-            let (_control, inbox) = steer();
-            drive(Box::new(tape.clone()), turn(&host), &host, inbox).await.expect("driven")
-        };
+        let last = if let Ok(outcome) = second { outcome } else { go(&tape, &host).await.expect("driven") };
         assert_eq!(last, outcome, "death at store {first}");
         assert_eq!(host.events(), undisturbed.events(), "death at store {first}");
         assert_eq!(host.raw(), undisturbed.raw(), "death at store {first}");
@@ -162,8 +158,7 @@ async fn a_line_that_was_journaled_but_never_written_is_written_by_the_next_serv
     let hello = line(0, "initialize", json!({"type": "control_request", "request": {"subtype": "initialize"}}));
     host.journal.lock().push(hello);
     let tape = process();
-    let (_control, inbox) = steer();
-    let outcome = drive(Box::new(tape.clone()), turn(&host), &host, inbox).await.expect("driven");
+    let outcome = go(&tape, &host).await.expect("driven");
     assert_eq!(outcome.end, End::Completed);
     assert_eq!(answers(&tape).iter().filter(|line| *line == "initialize").count(), 1);
     assert!(host.events().iter().any(|event| matches!(event, AgentEvent::Delivered { uuid } if *uuid == PROMPT)));

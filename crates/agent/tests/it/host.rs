@@ -3,7 +3,10 @@
 use agent::{AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Resume, StdinLine, Verdict};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 use tokio::sync::watch;
 
 type Judge = dyn Fn(&Call) -> Verdict + Send + Sync;
@@ -23,6 +26,8 @@ pub struct Memory {
     pub withdrawn: Mutex<Vec<String>>,
     pub called: Mutex<Vec<OwnCall>>,
     changed: watch::Sender<usize>,
+    /// Everything goes through one writer, as in a store that has only one: whoever holds it must be polled.
+    writer: tokio::sync::Mutex<()>,
     /// Storing fails from this call on.
     fails_at: AtomicUsize,
     stored: AtomicUsize,
@@ -41,6 +46,7 @@ impl Default for Memory {
             withdrawn: Mutex::default(),
             called: Mutex::default(),
             changed: watch::channel(0).0,
+            writer: tokio::sync::Mutex::default(),
             fails_at: AtomicUsize::new(usize::MAX),
             stored: AtomicUsize::new(0),
         }
@@ -101,6 +107,12 @@ impl Memory {
         if n >= self.fails_at.load(Ordering::SeqCst) { Err("the store is gone".into()) } else { Ok(()) }
     }
 
+    /// Holds the writer for a moment.
+    async fn write(&self) {
+        let _writer = self.writer.lock().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     fn note(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
@@ -129,6 +141,7 @@ pub fn merged(events: impl IntoIterator<Item = AgentEvent>) -> Vec<AgentEvent> {
 #[async_trait]
 impl Host for Memory {
     async fn take(&self, batch: Batch) -> Result<(), HostError> {
+        self.write().await;
         self.may_store()?;
         self.batches.lock().push(batch);
         self.note();
@@ -136,6 +149,7 @@ impl Host for Memory {
     }
 
     async fn journal(&self, line: &StdinLine) -> Result<(), HostError> {
+        self.write().await;
         self.may_store()?;
         self.journal.lock().push(line.clone());
         self.note();
@@ -143,11 +157,13 @@ impl Host for Memory {
     }
 
     async fn judge(&self, call: &Call) -> Verdict {
+        self.write().await;
         self.judged.lock().push(call.clone());
         (self.judge)(call)
     }
 
     async fn person(&self, request: &PersonRequest) -> Decision {
+        self.write().await;
         self.asked.lock().push(request.clone());
         self.note();
         match (self.person)(request) {
@@ -157,10 +173,12 @@ impl Host for Memory {
     }
 
     async fn withdraw(&self, tool_use_id: &str) {
+        self.write().await;
         self.withdrawn.lock().push(tool_use_id.to_owned());
     }
 
     async fn call_tool(&self, call: &OwnCall) -> Result<String, String> {
+        self.write().await;
         self.called.lock().push(call.clone());
         self.note();
         (self.tool)(call)
