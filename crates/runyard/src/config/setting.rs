@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn a_bare_number_is_no_time_span() {
         assert_eq!(Duration::read(&Raw::Integer(30)), Err("30 has no unit: write \"30s\" for seconds".to_owned()));
-        assert_eq!(written("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(written("1h30m"), Ok(Duration::from_mins(90)));
     }
 
     #[test]

@@ -69,6 +69,7 @@ struct Live<'a> {
     seen: i64,
     executed: bool,
     stopping: bool,
+    detached: bool,
     shown_plan: i64,
     began: Duration,
     /// When the session is looked at next.
@@ -92,6 +93,7 @@ pub async fn watch(app: &mut App, connection: &mut Connection, view: View) -> Re
         seen: view.after,
         executed: false,
         stopping: false,
+        detached: false,
         shown_plan: view.shown_plan,
         began,
         next_look: Instant::now(),
@@ -311,6 +313,7 @@ impl Live<'_> {
         if !self.connection.is_embedded() {
             let text = format!("detached: {session} goes on; come back with: runyard session attach {}", session.0);
             self.app.screen.note(&text);
+            self.detached = true;
             return Ok(Some(Exit::Stopped));
         }
         if asked_about_plan {
@@ -350,8 +353,7 @@ impl Live<'_> {
     async fn finish(&mut self, exit: Exit) -> Result<Exit, Failure> {
         self.flush();
         self.app.screen.status(None);
-        let detached = exit == Exit::Stopped && !self.connection.is_embedded();
-        if self.view.json || !self.view.summary || detached || (exit == Exit::Stopped && self.app.screen.is_broken()) {
+        if self.view.json || !self.view.summary || self.detached {
             return Ok(exit);
         }
         let view = self.session().await?;
