@@ -98,7 +98,9 @@ async fn tend_sandboxes(shared: &Shared) -> Result<(), StoreError> {
                 }
             }
         };
-        if !alive {
+        // A session with work to do starts its sandbox again on what it left.
+        let needed = !idle && !archived && !shared.store.queue(record.session).await?.is_empty();
+        if !alive && !needed {
             take_down(shared, record, &provider).await?;
         }
     }

@@ -36,7 +36,8 @@ pub(crate) struct Place {
     _way_out: egress::Listener,
 }
 
-/// Connects to the session's sandbox if it lives on this machine.
+/// Connects to the session's sandbox if it is on this machine. One whose lease ran out is started again on what it left:
+/// its workspace and the agent's home are as they were, its processes are gone.
 pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Halt> {
     let shared = &context.shared;
     for record in shared.store.sandboxes(context.session.id).await? {
@@ -46,10 +47,14 @@ pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Ha
         let provider: Option<sandbox::Record> = serde_json::from_value(record.provider.clone()).ok();
         let alive = match (&provider, record.state) {
             (Some(provider), SandboxState::Ready) => shared.provider.adopt(provider, context.sandbox_lease()).await,
-            _ => Err(sandbox::Error::Gone { reason: "it was never finished".to_owned() }),
+            _ => Err(sandbox::Error::Invalid("it was never finished".to_owned())),
+        };
+        let alive = match alive {
+            Err(sandbox::Error::Gone { .. }) => revive(context, &record).await,
+            alive => alive.map(|sandbox| (sandbox, record.clone())),
         };
         match alive {
-            Ok(sandbox) => {
+            Ok((sandbox, record)) => {
                 *context.sandbox.lock() = Some(sandbox);
                 return Ok(Some(record));
             }
@@ -61,6 +66,28 @@ pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Ha
         }
     }
     Ok(None)
+}
+
+/// Starts a sandbox that ended on the workspace that it left.
+async fn revive(
+    context: &Context,
+    record: &SandboxRecord,
+) -> Result<(Arc<dyn Sandbox>, SandboxRecord), sandbox::Error> {
+    let lost = |why: String| sandbox::Error::Gone { reason: why };
+    let shared = &context.shared;
+    let repository = shared.store.repository(context.session.repository).await;
+    let repository = repository.ok().flatten().ok_or_else(|| lost("its repository is gone".to_owned()))?;
+    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await;
+    let mirror = mirror.map_err(|error| lost(chain(&error)))?;
+    let spec = spec_of(context, &mirror, record.id).await.map_err(|halt| lost(format!("{halt:?}")))?;
+    let sandbox = shared.provider.create(spec).await?;
+    let mut record = record.clone();
+    record.provider = serde_json::to_value(sandbox.record()).map_err(|error| lost(error.to_string()))?;
+    let detail = format!("{}; started again on the workspace that it left", record.id);
+    let event = EventPayload::SandboxState { state: SandboxState::Ready, detail };
+    let noted = context.commit(&[Write::PutSandbox(record.clone())], &[event]).await;
+    noted.map_err(|halt| lost(format!("{halt:?}")))?;
+    Ok((sandbox, record))
 }
 
 /// Removes what is left of a sandbox and says so on record.
@@ -145,17 +172,7 @@ async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Hal
         used_at: now,
     };
     context.commit(&[Write::PutSandbox(record.clone())], &[]).await?;
-    let base_dir = shared.bases_dir(context.session.repository).join(context.session.base.as_str());
-    let base = {
-        let _lock = shared.lock_mirror(context.session.repository).await;
-        mirror.base_checkout(&context.session.base, &base_dir, Path::new(OBJECTS_INSIDE)).await?
-    };
-    let spec = SandboxSpec {
-        mirror: Some(mirror.git_dir()),
-        base: Some(base),
-        forwards: vec![(MODEL_PORT, MODEL_SOCKET.to_owned())],
-        ..SandboxSpec::new(record.id, context.sandbox_lease())
-    };
+    let spec = spec_of(context, mirror, record.id).await?;
     let sandbox = context.unless_let_go(async { Ok(shared.provider.create(spec).await?) }).await?;
     record.state = SandboxState::Ready;
     record.provider = serde_json::to_value(sandbox.record()).map_err(|error| Halt::failed(error.to_string()))?;
@@ -173,6 +190,22 @@ async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Hal
     }
     context.commit(&[Write::PutSandbox(record.clone())], &events).await?;
     Ok(record)
+}
+
+/// What a session's sandbox is made of.
+async fn spec_of(context: &Context, mirror: &Mirror, id: SandboxId) -> Result<SandboxSpec, Halt> {
+    let shared = &context.shared;
+    let base_dir = shared.bases_dir(context.session.repository).join(context.session.base.as_str());
+    let base = {
+        let _lock = shared.lock_mirror(context.session.repository).await;
+        mirror.base_checkout(&context.session.base, &base_dir, Path::new(OBJECTS_INSIDE)).await?
+    };
+    Ok(SandboxSpec {
+        mirror: Some(mirror.git_dir()),
+        base: Some(base),
+        forwards: vec![(MODEL_PORT, MODEL_SOCKET.to_owned())],
+        ..SandboxSpec::new(id, context.sandbox_lease())
+    })
 }
 
 /// Limits that the machine cannot hold, in words.

@@ -122,7 +122,11 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         ));
     }
     if !shared.settings.agent.claude.is_file() {
-        return Err(Problem::new(ProblemCode::Environment, "Claude Code was not found on this machine").mend(format!(
+        return Err(Problem::new(
+            ProblemCode::Environment,
+            format!("there is no Claude Code at {}", shared.settings.agent.claude.display()),
+        )
+        .mend(format!(
             "install version {0} (`npm install -g @anthropic-ai/claude-code@{0}`, or `cargo xtask setup` in a checkout), or name it in agent.claude",
             agent::PINNED
         )));
