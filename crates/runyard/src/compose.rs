@@ -39,7 +39,10 @@ async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<E
     }
     let store = SqlStore::open(&location, StoreOptions::default()).await.map_err(|error| database(&error))?;
     // The engine refuses to make a session without the program and without the key; looking at sessions needs neither.
-    let claude = claude(config).unwrap_or_else(|_| PathBuf::from("claude"));
+    let claude = claude(config).unwrap_or_else(|_| {
+        // Runs then fail with an error that names what was looked for.
+        config.values.claude.as_ref().map_or_else(|| PathBuf::from("claude"), |program| program.0.clone())
+    });
     let key = match key(config) {
         Ok(key) => Some(key),
         Err(SecretError::Unset(_)) => None,
