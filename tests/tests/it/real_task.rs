@@ -3,7 +3,7 @@
 
 use crate::scripts::{ask, bash, message, plan_after, script, step, step_again, submit, turn, write, writes};
 use product_tests::{Place, Repository, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TASK: &str = "Give the repository a glossary, and a check that it stays in order";
 
@@ -71,6 +71,11 @@ fn glossary() -> String {
             ],
             &runbook("`git grep` in the documentation"),
         ),
+        // A resumed agent may ask the model before our tool is offered to it: a model that is reminded hands in again.
+        json!({ "name": "reminded", "when": { "prompt_contains": "You have not handed in a runbook" }, "turns": [
+            turn("Now it works.", &[submit(&runbook("`git grep` in the documentation"))]),
+            turn("The plan is ready.", &[]),
+        ] }),
         message(
             "also look into the crates",
             &[
