@@ -58,7 +58,7 @@ async fn exec(provider: &LocalProvider) -> Result<Row> {
 }
 
 fn spec(n: u128) -> SandboxSpec {
-    let lease = Lease { epoch: 1, ttl: Duration::from_secs(60) };
+    let lease = Lease { epoch: 1, ttl: Duration::from_mins(1) };
     SandboxSpec::new(SandboxId(Uuid::from_u128(0xbe0c << 64 | n)), lease)
 }
 

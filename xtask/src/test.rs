@@ -35,7 +35,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     // The product tests start the real programs, which building a test alone would not make.
     shell::step("building", || {
-        shell::run(workspace::cargo().args(["build", "--workspace", "--bins", "--quiet"]))?;
+        if arguments.packages.is_empty() || arguments.packages.iter().any(|package| package == "product-tests") {
+            shell::run(workspace::cargo().args(["build", "--workspace", "--bins", "--quiet"]))?;
+        }
         shell::run(workspace::cargo().args(["test", "--no-run", "--tests", "--quiet"]).args(selection(arguments)))
     })?;
     if corpus.is_none() {
