@@ -214,7 +214,7 @@ async fn launch(
         settings: settings(context),
         resume: None,
     };
-    drive(context, place, talk, stage, exec, turn).await
+    Box::pin(drive(context, place, talk, stage, exec, turn)).await
 }
 
 /// Follows a process that another server (or an earlier life of this one) started, from where its record ends.
@@ -239,7 +239,7 @@ async fn carry_on(context: &Arc<Context>, place: &Place, talk: &Talk, stage: &St
         settings: settings(context),
         resume: Some(Resume { consumed, journal }),
     };
-    drive(context, place, talk, stage.clone(), exec, turn).await
+    Box::pin(drive(context, place, talk, stage.clone(), exec, turn)).await
 }
 
 fn settings(context: &Context) -> Settings {

@@ -89,9 +89,8 @@ async fn tend_sandboxes(shared: &Shared) -> Result<(), StoreError> {
             false
         } else {
             match shared.provider.adopt(&provider, lease).await {
-                Ok(_) => true,
-                // Somebody claimed the session between; it is theirs.
-                Err(sandbox::Error::StaleEpoch { .. }) => true,
+                // With a stale epoch somebody claimed the session between; it is theirs.
+                Ok(_) | Err(sandbox::Error::StaleEpoch { .. }) => true,
                 Err(error) => {
                     tracing::debug!(error = chain(&error), "an idle sandbox is gone");
                     false

@@ -195,25 +195,24 @@ pub(crate) async fn open_pull_request(
     context.check()?;
     let draft = context.session.draft || draft_for_now;
     let text = body_of(context, mirror, &change).await?;
-    let pull_request = match change.pull_request {
-        Some(number) => {
-            let edit =
-                forge::Edit { body: Some(text), base: Some(change.base_branch.clone()), ..forge::Edit::default() };
-            shared.forge.update(&repository, number, &edit).await?
-        }
-        None => {
-            let new = NewPullRequest {
-                key: format!("{}/{}", context.session.id, change.key),
-                title: change.title.clone(),
-                body: text,
-                base: change.base_branch.clone(),
-                head: change.branch.clone(),
-                draft,
-                labels: context.session.labels.clone(),
-                author: context.requester.name.clone(),
-            };
-            shared.forge.open(&repository, &new).await?
-        }
+    let pull_request = if let Some(number) = change.pull_request {
+        let base = Some(change.base_branch.clone());
+        shared
+            .forge
+            .update(&repository, number, &forge::Edit { body: Some(text), base, ..forge::Edit::default() })
+            .await?
+    } else {
+        let new = NewPullRequest {
+            key: format!("{}/{}", context.session.id, change.key),
+            title: change.title.clone(),
+            body: text,
+            base: change.base_branch.clone(),
+            head: change.branch.clone(),
+            draft,
+            labels: context.session.labels.clone(),
+            author: context.requester.name.clone(),
+        };
+        shared.forge.open(&repository, &new).await?
     };
     for outcome in latest_evidence(context, &change).await?.values().flatten() {
         let check = store::Check {

@@ -17,12 +17,12 @@ pub(crate) fn leaves_to_queue(
             .mend("say in a message what is to be done, or edit the runbook"));
     }
     let state = |leaf: &VersionStep| states.get(&leaf.id).copied().unwrap_or(StepState::NotStarted);
-    let open = |leaf: &&VersionStep| {
+    let open = |leaf: &VersionStep| {
         !state(leaf).is_completed() && !state(leaf).is_running() && state(leaf) != StepState::Queued
     };
     let (first, last) = match what {
         Selection::All => (0, leaves.len() - 1),
-        Selection::Next => match leaves.iter().position(|leaf| open(&leaf)) {
+        Selection::Next => match leaves.iter().position(|leaf| open(leaf)) {
             Some(next) => (0, next),
             None => return Err(nothing_left(&leaves, &state)),
         },
@@ -92,9 +92,9 @@ mod tests {
         }
     }
 
-    fn pick(states: &[(u128, StepState)], what: Selection) -> Result<Vec<u128>, String> {
+    fn pick(states: &[(u128, StepState)], what: &Selection) -> Result<Vec<u128>, String> {
         let states = states.iter().map(|(n, state)| (id(*n), *state)).collect();
-        leaves_to_queue(&rb(), &states, &what)
+        leaves_to_queue(&rb(), &states, what)
             .map(|ids| ids.into_iter().map(|id| id.0.as_u128()).collect())
             .map_err(|problem| problem.message)
     }
@@ -103,25 +103,25 @@ mod tests {
 
     #[test]
     fn a_later_leaf_takes_along_what_stands_before_it() {
-        assert_eq!(pick(&[], Selection::Step("1.2".into())), Ok(vec![11, 12]));
-        assert_eq!(pick(&[], Selection::Step("1".into())), Ok(vec![11, 12]));
-        assert_eq!(pick(&[(11, StepState::InProgress)], Selection::Step("2.1".into())), Ok(vec![12, 21]));
-        assert_eq!(pick(&[], Selection::All), Ok(vec![11, 12, 21]));
+        assert_eq!(pick(&[], &Selection::Step("1.2".into())), Ok(vec![11, 12]));
+        assert_eq!(pick(&[], &Selection::Step("1".into())), Ok(vec![11, 12]));
+        assert_eq!(pick(&[(11, StepState::InProgress)], &Selection::Step("2.1".into())), Ok(vec![12, 21]));
+        assert_eq!(pick(&[], &Selection::All), Ok(vec![11, 12, 21]));
     }
 
     #[test]
     fn next_is_the_first_that_is_not_completed_even_when_it_failed() {
-        assert_eq!(pick(&[], Selection::Next), Ok(vec![11]));
-        assert_eq!(pick(&[(11, DONE), (12, StepState::Failed(Failure::Error))], Selection::Next), Ok(vec![12]));
+        assert_eq!(pick(&[], &Selection::Next), Ok(vec![11]));
+        assert_eq!(pick(&[(11, DONE), (12, StepState::Failed(Failure::Error))], &Selection::Next), Ok(vec![12]));
     }
 
     #[test]
     fn what_cannot_be_executed_is_refused_in_words() {
-        assert_eq!(pick(&[], Selection::Step("7".into())), Err("the runbook has no step 7".into()));
-        assert_eq!(pick(&[(11, DONE)], Selection::Step("1.1".into())), Err("step 1.1 is completed".into()));
-        assert_eq!(pick(&[(11, DONE), (12, DONE), (21, DONE)], Selection::All), Err("every step is completed".into()));
+        assert_eq!(pick(&[], &Selection::Step("7".into())), Err("the runbook has no step 7".into()));
+        assert_eq!(pick(&[(11, DONE)], &Selection::Step("1.1".into())), Err("step 1.1 is completed".into()));
+        assert_eq!(pick(&[(11, DONE), (12, DONE), (21, DONE)], &Selection::All), Err("every step is completed".into()));
         assert_eq!(
-            pick(&[(11, DONE), (12, DONE), (21, StepState::Queued)], Selection::All),
+            pick(&[(11, DONE), (12, DONE), (21, StepState::Queued)], &Selection::All),
             Err("what is not completed is queued or running already".into())
         );
     }

@@ -131,8 +131,7 @@ async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt>
     let Err(halt) = result else { return Ok(()) };
     tracing::info!(session = %context.session.number, action = context.action.kind.name(), ?halt, "an action did not finish");
     match halt {
-        Halt::Fenced => Ok(()),
-        Halt::Waiting => Ok(()),
+        Halt::Fenced | Halt::Waiting => Ok(()),
         Halt::GoingDown => hand_back(context, None).await,
         Halt::Stopped => {
             kill_everything(context).await;

@@ -23,7 +23,7 @@ const MODEL_SOCKET: &str = "model.sock";
 const OBJECTS_INSIDE: &str = "/mirror/objects";
 
 /// How long git may take inside the sandbox.
-const GIT_TIME: Duration = Duration::from_secs(300);
+const GIT_TIME: Duration = Duration::from_mins(5);
 
 /// The sandbox of a session while one run works in it. Its way out is open as long as this lives.
 pub(crate) struct Place {
@@ -125,13 +125,12 @@ pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
     let run = context.run().ok_or_else(|| Halt::failed("there is no run to work on"))?;
     // The same stand-in for the sandbox's whole life: an adopted agent has it in its environment.
     let journal_key = format!("surrogate:{}", record.id);
-    let surrogate = match context.journal::<String>(&journal_key).await? {
-        Some(text) => Secret::new(text),
-        None => {
-            let fresh = secrets::surrogate(&key, &mut rand::rng());
-            context.commit(&[Write::Journal(journal_key, fresh.expose().into())], &[]).await?;
-            fresh
-        }
+    let surrogate = if let Some(text) = context.journal::<String>(&journal_key).await? {
+        Secret::new(text)
+    } else {
+        let fresh = secrets::surrogate(&key, &mut rand::rng());
+        context.commit(&[Write::Journal(journal_key, fresh.expose().into())], &[]).await?;
+        fresh
     };
     let gate = Arc::new(RunGate::new(context, &run));
     let upstream = egress::Upstream::new(&shared.settings.agent.base_url, egress::Limits::default())

@@ -190,7 +190,7 @@ impl PlanTools {
             ];
             let event = people::version_event(&version, Actor::Agent);
             match context.try_commit(&writes, &[event]).await {
-                Ok(_) => return Ok(said),
+                Ok(()) => return Ok(said),
                 Err(StoreError::Stale { .. }) => {}
                 Err(error) => return self.read(Err(error)),
             }

@@ -84,13 +84,11 @@ async fn after_merge(
     let open =
         |other: &&Change| other.id != change.id && !matches!(other.state, ChangeState::Merged | ChangeState::Closed);
     let queue = shared.store.queue(session.id).await?;
-    let mut offset = 0;
-    for above in changes.iter().filter(open).filter(|other| other.base_branch == change.branch) {
+    for (offset, above) in (0..).zip(changes.iter().filter(open).filter(|other| other.base_branch == change.branch)) {
         writes.push(Write::PutChange(Change { base_branch: into.clone(), ..above.clone() }));
         // Its base is another commit now: it is merged with it, so that its diff shows only its own step.
         let kind = ActionKind::ResolveConflict { change: above.id, files: Vec::new() };
         writes.push(Write::Enqueue(queued(shared, session, &queue, offset, kind, None)));
-        offset += 1;
     }
     let unfinished = shared.store.steps(session.id).await?.iter().any(|step| !step.state.is_completed());
     if !changes.iter().any(|other| open(&other)) && queue.is_empty() && !unfinished {

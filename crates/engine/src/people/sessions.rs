@@ -93,7 +93,7 @@ fn free_name(location: &str, known: &[Repository]) -> String {
     if !taken(&base) {
         return base;
     }
-    (2..).map(|n| format!("{base}-{n}")).find(|name| !taken(name)).unwrap_or(base)
+    (2..1_000_000).map(|n| format!("{base}-{n}")).find(|name| !taken(name)).unwrap_or(base)
 }
 
 /// The repository with this name, or at this path.
