@@ -2,9 +2,10 @@
 
 use crate::{halt::Halt, shared::Shared};
 use domain::{
-    Action, BlobHash, CommitId, EventPayload, Lease, NoteLevel, Run, RunEvent, RunId, RunState, RunbookVersion,
-    Session, StepEvent, StepId, StepState, User,
+    Action, BlobHash, CommitId, EventPayload, Lease, NoteLevel, Repository, Run, RunEvent, RunId, RunState,
+    RunbookVersion, Session, StepEvent, StepId, StepState, User,
 };
+use forge::{Forge, Mirror};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -205,6 +206,21 @@ impl Context {
             .runbook(self.session.id, None)
             .await?
             .ok_or_else(|| Halt::failed("the session has no runbook"))
+    }
+
+    /// The session's repository.
+    pub async fn repository(&self) -> Result<Repository, Halt> {
+        self.shared
+            .store
+            .repository(self.session.repository)
+            .await?
+            .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))
+    }
+
+    /// The mirror of the session's repository.
+    pub async fn mirror(&self) -> Result<Mirror, Halt> {
+        let repository = self.repository().await?;
+        Ok(self.shared.forge.mirror(&repository, &self.shared.mirror_dir(repository.id)).await?)
     }
 
     /// What was noted under `key`.

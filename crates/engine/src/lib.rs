@@ -16,6 +16,7 @@ mod people;
 mod pre_execution;
 mod prompt;
 mod publish;
+mod queue;
 mod selection;
 mod settings;
 mod shared;

@@ -10,7 +10,6 @@ mod views;
 
 pub(crate) use publishing::publish_options;
 pub(crate) use runbooks::{keeps_what_is_done, version_event, version_of};
-pub(crate) use steering::{queued, take_out};
 
 use crate::{Command, Person, Problem, Reply, shared::Shared};
 use domain::Actor;

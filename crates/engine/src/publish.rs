@@ -187,11 +187,7 @@ pub(crate) async fn open_pull_request(
     draft_for_now: bool,
 ) -> Result<Change, Halt> {
     let shared = &context.shared;
-    let repository = shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let repository = context.repository().await?;
     context.check()?;
     let draft = context.session.draft || draft_for_now;
     let text = body_of(context, mirror, &change).await?;
@@ -331,11 +327,7 @@ async fn refresh_others(context: &Context, mirror: &Mirror, but: ChangeId) -> Re
 /// Takes the mark of work in progress off every pull request of the session and makes them ready for review.
 pub(crate) async fn make_ready(context: &Context) -> Result<Vec<i64>, Halt> {
     let shared = &context.shared;
-    let repository = shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let repository = context.repository().await?;
     let mut numbers = Vec::new();
     for mut change in shared.store.changes(context.session.id).await? {
         let Some(number) = change.pull_request.filter(|_| change.state == ChangeState::Draft) else { continue };

@@ -1,7 +1,7 @@
 //! The stack of changes: which one a leaf's commit joins, and how those above follow when one below moves. The first
 //! half is pure.
 
-use crate::{context::Context, halt::Halt, kept, people, workspace::Place};
+use crate::{context::Context, halt::Halt, kept, queue, workspace::Place};
 use domain::{
     ActionKind, BranchName, Change, ChangeId, ChangeKey, ChangeState, CommitId, EventPayload, NoteLevel, PrMode,
     RunbookVersion, Session, SessionNumber, StepId,
@@ -161,7 +161,7 @@ pub(crate) async fn bring_in_line(
             );
             let queue = context.shared.store.queue(context.session.id).await?;
             let kind = ActionKind::ResolveConflict { change: change.id, files: conflict.files };
-            let action = people::queued(&context.shared, &context.session, &queue, 0, kind, None);
+            let action = queue::queued(&context.shared, &context.session, &queue, 0, kind, None);
             context
                 .commit(&[Write::Enqueue(action)], &[EventPayload::Note { level: NoteLevel::Warning, text }])
                 .await?;
@@ -192,12 +192,7 @@ pub(crate) async fn push(context: &Context, mirror: &Mirror, mut change: Change)
     if change.pushed.as_ref() == Some(&change.head) {
         return Ok(change);
     }
-    let repository = context
-        .shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let repository = context.repository().await?;
     context.check()?;
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
     context.shared.forge.push(&repository, mirror, push).await?;

@@ -4,7 +4,7 @@ use crate::{
     actions,
     context::{Context, LetGo},
     halt::{Halt, chain},
-    people,
+    queue,
     shared::Shared,
     stack, workspace,
 };
@@ -251,7 +251,7 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
     let version = shared.store.runbook(context.session.id, None).await?;
     for row in shared.store.queue(context.session.id).await? {
         if row.state == ActionState::Queued && matches!(row.kind, ActionKind::ExecuteStep { .. } | ActionKind::Finish) {
-            let (w, e) = people::take_out(&row, version.as_ref(), &steps);
+            let (w, e) = queue::take_out(&row, version.as_ref(), &steps);
             writes.extend(w);
             events.extend(e);
         }

@@ -106,12 +106,7 @@ pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
         .key
         .clone()
         .ok_or_else(|| Halt::failed("there is no key for the Messages API; set ANTHROPIC_API_KEY"))?;
-    let repository = shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
-    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    let mirror = context.mirror().await?;
     let held = context.sandbox.lock().clone();
     let adopted = match held {
         Some(sandbox) => find_record(context, sandbox.as_ref()).await?,

@@ -16,18 +16,12 @@ use store::Write;
 
 /// Merges the branch with what is below it now; where that conflicts the agent resolves it.
 pub(super) async fn resolve(context: &Arc<Context>, id: ChangeId, files: &[String]) -> Result<(), Halt> {
-    let shared = &context.shared;
     let change = publish::change_by_id(context, id).await?;
-    let repository = shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
-    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    let mirror = context.mirror().await?;
     if matches!(change.state, ChangeState::Merged | ChangeState::Closed) {
         return context.commit(&[done(context)], &[]).await;
     }
-    let below = below(context, &mirror, &repository, &change).await?;
+    let below = below(context, &mirror, &change).await?;
     if files.is_empty() {
         // The base moved by a merge: mostly it fits without anybody's help.
         if let Some(change) = stack::bring_in_line(context, &mirror, change, &below).await? {
@@ -53,18 +47,13 @@ pub(super) async fn resolve(context: &Arc<Context>, id: ChangeId, files: &[Strin
 }
 
 /// The commit that the change's branch must contain.
-async fn below(
-    context: &Context,
-    mirror: &Mirror,
-    repository: &domain::Repository,
-    change: &Change,
-) -> Result<CommitId, Halt> {
+async fn below(context: &Context, mirror: &Mirror, change: &Change) -> Result<CommitId, Halt> {
     let changes = context.shared.store.changes(context.session.id).await?;
     if let Some(lower) = changes.iter().find(|other| other.branch == change.base_branch) {
         return Ok(lower.head.clone());
     }
     let _lock = context.shared.lock_mirror(context.session.repository).await;
-    context.shared.forge.fetch(repository, mirror).await?;
+    context.shared.forge.fetch(&context.repository().await?, mirror).await?;
     Ok(mirror.resolve_branch(&change.base_branch).await?)
 }
 

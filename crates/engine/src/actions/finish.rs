@@ -9,7 +9,6 @@ use crate::{
     stack::{self, NEXT_BRANCH, NextBranch},
 };
 use domain::{Actor, Answer, ChangeState, EventPayload, Mode, PrMode, RequestKind, RequestState};
-use forge::Forge;
 use store::Write;
 
 /// Makes a one-shot's pull requests ready, or does what a person chose.
@@ -69,12 +68,7 @@ async fn as_chosen(context: &Context) -> Result<(), Halt> {
 /// Opens the pull request of the newest change, and of those below that have none.
 async fn open(context: &Context) -> Result<(), Halt> {
     let shared = &context.shared;
-    let repository = shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
-    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    let mirror = context.mirror().await?;
     for change in shared.store.changes(context.session.id).await? {
         if change.state == ChangeState::Branch && change.head != change.base {
             let change = stack::push(context, &mirror, change).await?;

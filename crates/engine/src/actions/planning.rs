@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     converse::{OwnTools, Talk, talk},
     halt::Halt,
-    people, prompt, workspace,
+    people, prompt, queue, workspace,
 };
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
@@ -66,12 +66,12 @@ async fn planned(context: &Context) -> Result<(), Halt> {
         for leaf in version.leaves() {
             place += 1;
             let kind = ActionKind::ExecuteStep { step: leaf.id, version: version.version };
-            writes.push(Write::Enqueue(people::queued(&context.shared, &context.session, &queue, place, kind, None)));
+            writes.push(Write::Enqueue(queue::queued(&context.shared, &context.session, &queue, place, kind, None)));
             let (w, e) = context.step_moves(leaf.id, StepEvent::Queue).await?;
             writes.extend(w);
             events.extend(e);
         }
-        let action = people::queued(&context.shared, &context.session, &queue, place + 1, ActionKind::Finish, None);
+        let action = queue::queued(&context.shared, &context.session, &queue, place + 1, ActionKind::Finish, None);
         writes.push(Write::Enqueue(action));
     }
     succeed(context, writes, events).await

@@ -8,7 +8,7 @@ use crate::{
     kept, publish, stack,
 };
 use domain::{Change, ChangeState, CommitId, NoteLevel, Run, StepEvent, StepId};
-use forge::{Forge, Merge, Message, Mirror};
+use forge::{Merge, Message, Mirror};
 use store::Write;
 
 /// Takes back the leaf's work; the step can be executed again afterwards. Other steps stay as they are.
@@ -29,13 +29,7 @@ pub(super) async fn revert(context: &Context, leaf: StepId) -> Result<(), Halt> 
     }
     let start = Start { step: None, agent_session: made.agent_session, base: change.head.clone(), version: None };
     let run = begin(context, start).await?;
-    let repository = context
-        .shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
-    let mirror = context.shared.forge.mirror(&repository, &context.shared.mirror_dir(repository.id)).await?;
+    let mirror = context.mirror().await?;
     if run.commit.is_none() {
         let commit = made.commit.clone().ok_or_else(|| Halt::failed("the run has no commit"))?;
         undo(context, &mirror, &run, change, leaf, &commit).await?;

@@ -111,12 +111,7 @@ pub(super) async fn checks_of(context: &Context, change: &Change) -> Result<Vec<
 /// A comment on the pull request that names the commit, so that reviewers find it.
 async fn say_so(context: &Context, run: &Run, change: &Change) -> Result<(), Halt> {
     let Some(number) = change.pull_request else { return Ok(()) };
-    let repository = context
-        .shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
+    let repository = context.repository().await?;
     let head: &CommitId = &change.head;
     let comment = NewComment {
         // The run's own id, so that a repeated act finds its comment.

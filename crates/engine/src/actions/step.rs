@@ -9,7 +9,7 @@ use crate::{
     halt::Halt,
     people, pre_execution,
     prompt::{self, StepPrompt},
-    publish, stack,
+    publish, queue, stack,
     workspace::{self, Place},
 };
 use agent::{OwnCall, Phase, ToolSpec};
@@ -64,14 +64,7 @@ pub(super) async fn execute(context: &Arc<Context>, leaf: StepId, asked_version:
         }
     }
     let run = context.run().unwrap_or(run);
-    let repository = context
-        .shared
-        .store
-        .repository(context.session.repository)
-        .await?
-        .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))?;
-    let mirror_dir = context.shared.mirror_dir(repository.id);
-    let mirror = forge::Forge::mirror(&context.shared.forge, &repository, &mirror_dir).await?;
+    let mirror = context.mirror().await?;
     let change = change_of(context, &run).await?;
     publish::publish(context, &mirror, change).await?;
     let (writes, events) = ask_what_becomes_of_it(context).await?;
@@ -254,7 +247,7 @@ async fn ask_what_becomes_of_it(context: &Context) -> Result<(Vec<Write>, Vec<Ev
     };
     let event = EventPayload::Question { request: request.id, ask: request.kind.clone() };
     let first = queue.iter().map(|row| row.position).filter(|position| *position > context.action.position).min();
-    let mut action = people::queued(shared, &context.session, &queue, 0, ActionKind::Finish, None);
+    let mut action = queue::queued(shared, &context.session, &queue, 0, ActionKind::Finish, None);
     action.state = ActionState::Waiting;
     if let Some(first) = first {
         action.position = first - 1;

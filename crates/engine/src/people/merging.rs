@@ -1,7 +1,7 @@
 //! Merging a pull request on the local forge, and what that does to the stack above it.
 
-use super::{reviews::find, steering::queued};
-use crate::{Problem, ProblemCode, PullRequestRef, Reply, shared::Shared};
+use super::reviews::find;
+use crate::{Problem, ProblemCode, PullRequestRef, Reply, queue::queued, shared::Shared};
 use domain::{ActionKind, ActionState, Change, ChangeState, EventPayload, NoteLevel, Session};
 use forge::{Forge, MergeHow, MergeMethod};
 use store::{Fence, Write};

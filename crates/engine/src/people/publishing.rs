@@ -60,7 +60,7 @@ pub(super) async fn ask_before_executing(
     let event = EventPayload::Question { request: request.id, ask: request.kind.clone() };
     let action = Action {
         state: ActionState::Waiting,
-        ..super::steering::queued(shared, session, queue, 0, ActionKind::Finish, None)
+        ..crate::queue::queued(shared, session, queue, 0, ActionKind::Finish, None)
     };
     Ok(Some((vec![Write::AddRequest(request), Write::Enqueue(action)], event)))
 }

@@ -1,11 +1,9 @@
 //! Pull requests as people review them.
 
-use super::{
-    sessions::find_repository,
-    steering::{checked_text, queued},
-    views::render_diff,
+use super::{sessions::find_repository, steering::checked_text, views::render_diff};
+use crate::{
+    Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView, Reply, queue::queued, shared::Shared,
 };
-use crate::{Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView, Reply, shared::Shared};
 use domain::{ActionKind, Actor, BranchName, Change, CommitId, EventPayload, Repository, Session, SessionNumber, User};
 use forge::{DiffLimits, Forge, Mirror, NewComment};
 use std::fmt::Write as _;

@@ -1,10 +1,11 @@
 //! Repositories and new sessions.
 
-use super::steering::{checked_text, queued};
+use super::steering::checked_text;
 use crate::{
     NewSession, Problem, ProblemCode, Reply,
     halt::chain,
     kept,
+    queue::queued,
     shared::{Shared, ensure_user},
 };
 use domain::{

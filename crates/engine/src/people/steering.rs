@@ -1,7 +1,12 @@
 //! Steering a session: say, execute, stop, retry, answer.
 
 use super::publishing;
-use crate::{Problem, ProblemCode, Reply, Selection, selection::leaves_to_queue, shared::Shared};
+use crate::{
+    Problem, ProblemCode, Reply, Selection,
+    queue::{queued, step_event, take_out},
+    selection::leaves_to_queue,
+    shared::Shared,
+};
 use domain::{
     Action, ActionId, ActionKind, ActionState, Actor, Answer, Completion, EventPayload, Failure, PrMode, Request,
     RequestId, RequestKind, RequestState, RunbookVersion, Session, SessionNumber, Step, StepEvent, StepId, StepState,
@@ -29,36 +34,6 @@ pub(super) fn checked_text(text: &str, what: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-/// How far apart rows of a queue stand, so that one can be put in front of another.
-const PLACES: i64 = 16;
-
-/// A new row for the end of a session's queue.
-pub(crate) fn queued(
-    shared: &Shared,
-    session: &Session,
-    queue: &[Action],
-    offset: i64,
-    kind: ActionKind,
-    by: Option<domain::UserId>,
-) -> Action {
-    let now = shared.now();
-    let last = queue.iter().map(|action| action.position).max().unwrap_or(0);
-    Action {
-        id: ActionId::new(shared.mint.as_ref()),
-        session: session.id,
-        // Positions only ever rise, so that a row that left the queue never shares its place with a new one.
-        position: now.0.max(last + PLACES) + offset * PLACES,
-        kind,
-        state: ActionState::Queued,
-        attempts: 0,
-        handed_back: 0,
-        stop_requested: false,
-        requested_by: by,
-        created_at: now,
-        not_before: now,
-    }
-}
-
 /// The newest version and the states of its steps.
 pub(crate) async fn plan_of(
     shared: &Shared,
@@ -70,12 +45,6 @@ pub(crate) async fn plan_of(
     })?;
     let steps = shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect();
     Ok((version, steps))
-}
-
-pub(super) fn step_event(version: &RunbookVersion, step: StepId, state: StepState) -> EventPayload {
-    let (number, title) =
-        version.step(step).map_or_else(Default::default, |found| (found.number.clone(), found.title.clone()));
-    EventPayload::StepState { step, number, title, state }
 }
 
 /// Queues an answer to what a person said.
@@ -204,29 +173,6 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
         shared.stops.notify_waiters();
     }
     Ok(Reply::Stopped { running, removed })
-}
-
-/// Removes a queued row; its step goes back to where it can be asked for again.
-pub(crate) fn take_out(
-    action: &Action,
-    version: Option<&RunbookVersion>,
-    steps: &HashMap<StepId, Step>,
-) -> (Vec<Write>, Vec<EventPayload>) {
-    let mut writes = vec![Write::Action {
-        id: action.id,
-        from: ActionState::Queued,
-        to: ActionState::Removed,
-        not_before: None,
-        handed_back: true,
-    }];
-    let mut events = Vec::new();
-    if let (ActionKind::ExecuteStep { step, .. }, Some(version)) = (&action.kind, version)
-        && steps.get(step).is_some_and(|step| step.state == StepState::Queued)
-    {
-        writes.push(Write::Step { id: *step, from: StepState::Queued, event: StepEvent::Dequeue });
-        events.push(step_event(version, *step, StepState::NotStarted));
-    }
-    (writes, events)
 }
 
 /// Ends an action that waits for a person and that no worker holds.
