@@ -1,6 +1,11 @@
 //! Evidence: the check blocks of a step, run after its agent.
 
-use crate::{context::Context, halt::Halt, workspace::Place};
+use crate::{
+    context::Context,
+    halt::Halt,
+    process::{Done, Job},
+    workspace::Place,
+};
 use domain::{CheckOutcome, CommitId, EventPayload, NoteLevel};
 use runbook::{Block, Document, Expect};
 use sandbox::ExitReason;
@@ -92,15 +97,9 @@ async fn run_one(context: &Context, place: &Place, check: &Check) -> Result<Chec
     argv.push(check.script.clone());
     let started = context.shared.clock.monotonic();
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let finished = place.run(context, "check", &words, time, LOG_LIMIT).await?;
+    let job = Job { purpose: "check", argv: &words, time, limit: LOG_LIMIT, shown: true };
+    let Done { finished, log } = place.run(context, &job).await?;
     let took = context.shared.clock.monotonic().saturating_sub(started);
-    let mut log = finished.stdout;
-    if !finished.stderr.is_empty() {
-        if !log.is_empty() && !log.ends_with(b"\n") {
-            log.push(b'\n');
-        }
-        log.extend_from_slice(&finished.stderr);
-    }
     let killed = match finished.status.reason {
         ExitReason::Exited => None,
         ExitReason::TimedOut => Some(format!("timed out after {} s", time.as_secs())),

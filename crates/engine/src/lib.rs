@@ -14,6 +14,7 @@ mod janitor;
 mod kept;
 mod people;
 mod pre_execution;
+mod process;
 mod prompt;
 mod publish;
 mod queue;

@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     halt::{Halt, chain},
+    process::Job,
     workspace::Place,
 };
 use domain::{CommitId, NoteLevel};
@@ -42,7 +43,8 @@ pub(crate) async fn run(context: &Context, place: &Place, commit: &CommitId) -> 
     if let Some(path) = found {
         let argv = ["/bin/bash", path];
         let limit = 1 << 20;
-        let finished = place.run(context, "script", &argv, settings.pre_execution_timeout, limit).await?;
+        let job = Job { purpose: "script", argv: &argv, time: settings.pre_execution_timeout, limit, shown: true };
+        let finished = place.run(context, &job).await?.finished;
         let stdout = String::from_utf8_lossy(&finished.stdout);
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let (level, text) = match (finished.status.reason, finished.status.code) {

@@ -4,14 +4,15 @@ use crate::{
     context::Context,
     gate::RunGate,
     halt::{Halt, chain},
+    process::{self, Job},
 };
 use bytes::Bytes;
-use domain::{CommitId, EventPayload, ExecId, NoteLevel, SandboxId, SandboxRecord, SandboxState};
+use domain::{CommitId, EventPayload, NoteLevel, SandboxId, SandboxRecord, SandboxState};
 use forge::{Bundle, Forge, ImportLimits, Mirror, Proposed};
-use sandbox::{ExecSpec, Finished, Sandbox, SandboxSpec, Workspace};
+use sandbox::{Sandbox, SandboxSpec, Workspace};
 use secrets::Secret;
 use std::{path::Path, sync::Arc, time::Duration};
-use store::{ExecRow, Write};
+use store::Write;
 
 /// The loopback port on which the agent finds the Messages API inside.
 pub(crate) const MODEL_PORT: u16 = 8080;
@@ -56,6 +57,7 @@ pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Ha
         match alive {
             Ok((sandbox, record)) => {
                 *context.sandbox.lock() = Some(sandbox);
+                process::end_strays(context).await?;
                 return Ok(Some(record));
             }
             Err(error @ sandbox::Error::StaleEpoch { .. }) => return Err(error.into()),
@@ -213,37 +215,6 @@ fn open_limits(report: sandbox::Report) -> Vec<String> {
 }
 
 impl Place {
-    /// Runs a program to its end; its output is kept in memory up to `limit` bytes.
-    pub async fn run(
-        &self,
-        context: &Context,
-        purpose: &str,
-        argv: &[&str],
-        time: Duration,
-        limit: usize,
-    ) -> Result<Finished, Halt> {
-        let id = ExecId::new(context.shared.mint.as_ref());
-        let row = ExecRow {
-            id,
-            run: context.run_id()?,
-            sandbox: self.record.id,
-            purpose: purpose.to_owned(),
-            consumed: 0,
-            ended: None,
-            created_at: context.shared.now(),
-        };
-        context.commit(&[Write::AddExec(row)], &[]).await?;
-        let spec = ExecSpec { time_limit: Some(time), ..ExecSpec::new(id, argv.iter().copied()) };
-        let finished =
-            context.unless_let_go(async { Ok(self.sandbox.exec(spec).await?.run_to_end(limit).await?) }).await?;
-        let ended = format!("{:?}", finished.status);
-        context.commit(&[Write::ExecProgress { id, consumed: 0, ended: Some(ended) }], &[]).await?;
-        if let Err(error) = self.sandbox.forget(id).await {
-            tracing::debug!(error = chain(&error), "failed to forget an exec");
-        }
-        Ok(finished)
-    }
-
     async fn script(
         &self,
         context: &Context,
@@ -253,7 +224,8 @@ impl Place {
     ) -> Result<Vec<u8>, Halt> {
         let mut argv = vec!["/bin/bash", "--noprofile", "--norc", "-c", script, purpose];
         argv.extend(arguments);
-        let finished = self.run(context, purpose, &argv, GIT_TIME, limit).await?;
+        let job = Job { purpose, argv: &argv, time: GIT_TIME, limit, shown: false };
+        let finished = self.run(context, &job).await?.finished;
         if finished.status.success() && !finished.truncated {
             return Ok(finished.stdout);
         }
