@@ -51,5 +51,8 @@ async fn succeed(context: &Context, mut writes: Vec<Write>, mut events: Vec<Even
     writes.extend(w);
     events.extend(e);
     writes.push(done(context));
-    context.commit(&writes, &events).await
+    crash_point!("crash-before-the-end");
+    context.commit(&writes, &events).await?;
+    crash_point!("crash-after-the-end");
+    Ok(())
 }

@@ -190,6 +190,7 @@ async fn launch(
     };
     let value = serde_json::to_value(&stage).map_err(|error| Halt::failed(error.to_string()))?;
     context.commit(&[Write::AddExec(row), Write::Journal(key.to_owned(), value)], &[]).await?;
+    crash_point!("crash-exec-intended");
     let spec = ExecSpec {
         env: launch.env(),
         cwd: CODE.to_owned(),
@@ -198,6 +199,7 @@ async fn launch(
         ..ExecSpec::new(id, launch.argv())
     };
     let exec = context.unless_let_go(async { Ok(place.sandbox.exec(spec).await?) }).await?;
+    crash_point!("crash-exec-started");
     let lost = match (&known, &lived) {
         (Some(stage), Some(transcript)) if stage.outcome.is_none() => agent::note_on_lost_call(transcript),
         _ => None,
@@ -339,7 +341,9 @@ async fn drive(
         Ok(outcome) => outcome,
         Err(error) => return Err(halt.unwrap_or_else(|| host.halt().unwrap_or_else(|| drive_failed(&error)))),
     };
+    crash_point!("crash-agent-ended");
     archive(context, place, talk, stage, &outcome).await?;
+    crash_point!("crash-agent-archived");
     match halt {
         Some(Halt::GoingDown) if matches!(outcome.end, End::Deferred { .. }) => Ok(outcome),
         Some(halt) => Err(halt),

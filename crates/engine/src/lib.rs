@@ -1,5 +1,8 @@
 //! What happens: plan, execute, revise, revert; the workers that claim actions; recovery.
 
+#[macro_use]
+mod crash;
+
 mod actions;
 mod api;
 mod begin;

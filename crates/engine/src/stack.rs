@@ -145,9 +145,11 @@ pub(crate) async fn bring_in_line(
         }
         Restacked::Commit(commit) => {
             mirror.keep(&kept::change(change.id)?, &commit).await?;
+            crash_point!("crash-merge-commit-made");
             change.base = new_base.clone();
             change.head = commit;
             put(context, &change).await?;
+            crash_point!("crash-merge-commit-noted");
             if change.pushed.is_some() {
                 change = push(context, mirror, change).await?;
             }
@@ -196,8 +198,10 @@ pub(crate) async fn push(context: &Context, mirror: &Mirror, mut change: Change)
     context.check()?;
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
     context.shared.forge.push(&repository, mirror, push).await?;
+    crash_point!("crash-pushed");
     change.pushed = Some(change.head.clone());
     context.commit(&[Write::PutChange(change.clone())], &[]).await?;
+    crash_point!("crash-push-noted");
     Ok(change)
 }
 

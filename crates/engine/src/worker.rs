@@ -23,7 +23,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut down = shared.down.subscribe();
     while !shared.is_going_down() {
         match shared.store.claim(shared.server, limits, shared.now()).await {
-            Ok(Some(claim)) => work(&shared, claim).await,
+            Ok(Some(claim)) => {
+                crash_point!("crash-action-claimed");
+                work(&shared, claim).await;
+            }
             Ok(None) => {
                 tokio::select! {
                     () = shared.store.wait_for_work() => {}
@@ -134,7 +137,9 @@ async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt>
         Halt::Fenced | Halt::Waiting => Ok(()),
         Halt::GoingDown => hand_back(context, None).await,
         Halt::Stopped => {
+            crash_point!("crash-stop-heard");
             kill_everything(context).await;
+            crash_point!("crash-stop-killed");
             finish(context, RunEvent::Stop, Failure::Stopped, "stopped by a person".to_owned()).await?;
             keep_what_it_did(context).await;
             Ok(())

@@ -168,8 +168,10 @@ async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Hal
         used_at: now,
     };
     context.commit(&[Write::PutSandbox(record.clone())], &[]).await?;
+    crash_point!("crash-sandbox-intended");
     let spec = spec_of(context, mirror, record.id).await?;
     let sandbox = context.unless_let_go(async { Ok(shared.provider.create(spec).await?) }).await?;
+    crash_point!("crash-sandbox-made");
     record.state = SandboxState::Ready;
     record.provider = serde_json::to_value(sandbox.record()).map_err(|error| Halt::failed(error.to_string()))?;
     let workspace = match sandbox.workspace() {

@@ -23,6 +23,7 @@ pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool
         let _lock = shared.lock_mirror(repository.id).await;
         let mirror = shared.forge.mirror(repository, &shared.mirror_dir(repository.id)).await?;
         let merged = shared.forge.merge(repository, &mirror, found.pull_request.number, &how).await?;
+        crash_point!("crash-merged");
         shared.forge.fetch(repository, &mirror).await?;
         merged
     };
