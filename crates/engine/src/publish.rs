@@ -9,8 +9,8 @@ use crate::{
     workspace::Place,
 };
 use domain::{
-    Change, ChangeId, ChangeKey, ChangeState, CheckOutcome, CommitId, Mode, PrMode, Run, RunbookVersion, StepId,
-    StepState,
+    ActionKind, Change, ChangeId, ChangeKey, ChangeState, CheckOutcome, CommitId, Mode, PrMode, Run, RunbookVersion,
+    StepId, StepState,
 };
 use forge::{Forge, Message, Mirror, NewPullRequest};
 use std::collections::HashMap;
@@ -177,7 +177,7 @@ pub(crate) async fn publish(context: &Context, mirror: &Mirror, id: ChangeId) ->
         change = open_pull_request(context, mirror, change, in_progress(context)).await?;
     }
     stack::follow(context, mirror, change.id).await?;
-    refresh_others(context, mirror, change.id).await?;
+    refresh_open(context, mirror, Some(change.id)).await?;
     Ok(change)
 }
 
@@ -259,7 +259,7 @@ async fn latest_evidence(context: &Context, change: &Change) -> Result<HashMap<S
 async fn body_of(context: &Context, mirror: &Mirror, change: &Change) -> Result<String, Halt> {
     let shared = &context.shared;
     let version = context.runbook().await?;
-    let states = states_of(context, change).await?;
+    let states = states_of(context).await?;
     let mut stack = shared.store.changes(context.session.id).await?;
     for known in stack.iter_mut().filter(|known| known.id == change.id) {
         *known = change.clone();
@@ -285,14 +285,18 @@ async fn body_of(context: &Context, mirror: &Mirror, change: &Change) -> Result<
     }))
 }
 
-/// The states of all steps; the leaf whose commit is just being published counts as completed.
-async fn states_of(context: &Context, change: &Change) -> Result<HashMap<StepId, StepState>, Halt> {
+/// The states of all steps. What is being published counts as done: the step itself follows in the transaction that ends
+/// the run.
+async fn states_of(context: &Context) -> Result<HashMap<StepId, StepState>, Halt> {
     let steps = context.shared.store.steps(context.session.id).await?;
     let mut states: HashMap<_, _> = steps.into_iter().map(|step| (step.id, step.state)).collect();
-    if let Some(step) = context.run().filter(|run| run.commit.is_some()).and_then(|run| run.step)
-        && change.steps.contains(&step)
-    {
-        states.insert(step, StepState::Completed(domain::Completion::Changed));
+    if let Some(run) = context.run().filter(|run| run.commit.is_some() && !run.state.is_over()) {
+        if let Some(step) = run.step {
+            states.insert(step, StepState::Completed(domain::Completion::Changed));
+        }
+        if let ActionKind::RevertStep { step } = context.action.kind {
+            states.insert(step, StepState::NotStarted);
+        }
     }
     Ok(states)
 }
@@ -318,11 +322,17 @@ fn texts_of(version: &RunbookVersion) -> HashMap<StepId, String> {
         .collect()
 }
 
-/// Brings the bodies of the other open pull requests up to date: their progress list and their stack changed.
-async fn refresh_others(context: &Context, mirror: &Mirror, but: ChangeId) -> Result<(), Halt> {
+/// After a step that made no commit: the open pull requests tell how far things are all the same.
+pub(crate) async fn tell_progress(context: &Context) -> Result<(), Halt> {
+    let mirror = context.mirror().await?;
+    refresh_open(context, &mirror, None).await
+}
+
+/// Brings the bodies of open pull requests up to date: their progress list and their stack changed.
+async fn refresh_open(context: &Context, mirror: &Mirror, but: Option<ChangeId>) -> Result<(), Halt> {
     for change in context.shared.store.changes(context.session.id).await? {
         let open = matches!(change.state, ChangeState::Draft | ChangeState::Open);
-        if open && change.id != but && change.pull_request.is_some() {
+        if open && Some(change.id) != but && change.pull_request.is_some() {
             open_pull_request(context, mirror, change, in_progress(context)).await?;
         }
     }

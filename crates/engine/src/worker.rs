@@ -4,7 +4,7 @@ use crate::{
     actions,
     context::{Context, LetGo},
     halt::{Halt, chain},
-    queue,
+    publish, queue,
     shared::Shared,
     stack, workspace,
 };
@@ -61,8 +61,11 @@ async fn work(shared: &Arc<Shared>, claim: Claim) {
         Ok(result) => result,
         Err(error) => Err(Halt::failed(format!("a bug in Runyard ended the work: {error}"))),
     };
-    if let Err(error) = settle(&context, result).await {
-        tracing::warn!(session = %context.session.number, ?error, "failed to settle an action; another worker will");
+    match settle(&context, result).await {
+        Ok(()) => tell_progress(&context).await,
+        Err(error) => {
+            tracing::warn!(session = %context.session.number, ?error, "failed to settle an action; another worker will");
+        }
     }
     keeper.abort();
     if let Err(error) = shared.store.release(context.session.id, context.lease.owner, context.lease.epoch).await {
@@ -213,6 +216,18 @@ async fn kill_everything(context: &Context) {
         if let Err(error) = context.shared.provider.destroy(sandbox.record()).await {
             tracing::error!(error = chain(&error), "failed to destroy a sandbox");
         }
+    }
+}
+
+/// A step that ended without a commit published nothing, so the pull requests do not know yet.
+async fn tell_progress(context: &Context) {
+    let ended = context.run().is_some_and(|run| run.step.is_some() && run.state.is_over() && run.commit.is_none());
+    if !ended {
+        return;
+    }
+    context.heed_only_the_fence();
+    if let Err(halt) = publish::tell_progress(context).await {
+        tracing::info!(session = %context.session.number, ?halt, "the pull requests could not be brought up to date");
     }
 }
 
