@@ -169,6 +169,7 @@ pub struct Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
 
     const STATES: [StepState; 9] = [
         StepState::NotStarted,
@@ -200,7 +201,7 @@ mod tests {
         for state in STATES {
             for event in EVENTS {
                 if let Ok(next) = state.next(event) {
-                    table.push_str(&format!("{state:?} --{event:?}--> {next:?}\n"));
+                    let _ = writeln!(table, "{state:?} --{event:?}--> {next:?}");
                 }
             }
         }
