@@ -1,7 +1,8 @@
 //! What the engine decides and learns about each call.
 
 use async_trait::async_trait;
-use domain::Usage;
+use domain::{Timestamp, Usage};
+use std::time::Duration;
 
 /// Asked before each call and told what it used. One for each sandbox; it knows the lease and the budget.
 #[async_trait]
@@ -46,6 +47,9 @@ pub enum Refusal {
     /// The budget is spent.
     #[error("{0}")]
     Budget(String),
+    /// It cannot be said now; the agent may ask again.
+    #[error("{0}")]
+    Unavailable(String),
     /// Any other reason.
     #[error("{0}")]
     Denied(String),
@@ -61,6 +65,16 @@ pub struct Spent {
     /// Whether the numbers are the vendor's final ones. Otherwise the answer was cut and they are the vendor's so far, with
     /// estimates (four bytes each token) for what it had not counted yet.
     pub complete: bool,
+}
+
+/// What an answer's head says about asking again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Again {
+    /// `retry-after`, in whole seconds; the form with a date is not read.
+    pub after: Option<Duration>,
+    /// `anthropic-ratelimit-unified-reset`, seconds since 1970: when the account's limit is lifted. Subscriptions have it
+    /// on every answer, so it means something with the status 429 only.
+    pub resets_at: Option<Timestamp>,
 }
 
 /// An entry for the audit. Holds no secret and no content.
@@ -83,6 +97,8 @@ pub enum Note {
         status: u16,
         /// The upstream's `request-id`.
         request_id: Option<String>,
+        /// When the upstream wants to be asked again.
+        again: Again,
     },
     /// The upstream could not be reached, or its answer broke off or made no sense.
     UpstreamFailed {

@@ -15,7 +15,7 @@ mod price;
 mod proxy;
 mod upstream;
 
-pub use gate::{Admission, Call, Gate, Note, Refusal, Spent};
+pub use gate::{Admission, Again, Call, Gate, Note, Refusal, Spent};
 pub use listener::{Listener, Route, ServeError};
 pub use price::{Price, PriceTable};
 pub use upstream::{InvalidUpstream, Limits, Upstream};

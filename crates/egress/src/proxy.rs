@@ -1,8 +1,10 @@
 //! One request, from the sandbox to the upstream and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use domain::Timestamp;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
@@ -13,7 +15,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::answer::{Body, Denied, full, streamed};
-use crate::gate::{Admission, Call, Note, Refusal, Spent};
+use crate::gate::{Admission, Again, Call, Note, Refusal, Spent};
 use crate::listener::Route;
 use crate::meter::Meter;
 use crate::policy::{Asked, answer_headers, check_target, describe, request_headers};
@@ -86,6 +88,7 @@ impl Proxy {
         let admission = Admission { call, model: model.to_owned(), bytes };
         self.route.gate.admit(&admission).await.map_err(|refusal| match refusal {
             Refusal::Stale(message) | Refusal::Denied(message) => Denied::forbidden(message),
+            Refusal::Unavailable(message) => Denied::new(StatusCode::SERVICE_UNAVAILABLE, "api_error", message),
             Refusal::Budget(message) => Denied::new(StatusCode::BAD_REQUEST, "invalid_request_error", message),
         })
     }
@@ -114,7 +117,10 @@ impl Proxy {
         let status = answer.status();
         let headers = answer_headers(answer.headers(), &self.redactor);
         let request_id = headers.get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        self.route.gate.note(Note::Answered { call, status: status.as_u16(), request_id }).await;
+        self.route
+            .gate
+            .note(Note::Answered { call, status: status.as_u16(), request_id, again: again(&headers) })
+            .await;
         if !status.is_success() {
             account.cancel();
         }
@@ -258,6 +264,14 @@ impl Drop for Account {
         if self.is_open {
             self.state(None);
         }
+    }
+}
+
+fn again(headers: &HeaderMap) -> Again {
+    let seconds = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+    Again {
+        after: seconds("retry-after").map(|seconds| Duration::from_secs(seconds.into())),
+        resets_at: seconds("anthropic-ratelimit-unified-reset").map(|at| Timestamp(i64::from(at) * 1_000_000)),
     }
 }
 

@@ -285,6 +285,13 @@ pub enum Write {
     Transcript(uuid::Uuid, BlobHash),
     /// Puts the session away or takes it out again.
     Archive(bool),
+    /// Sets what the session and each of its runs may use.
+    Budget {
+        /// The session.
+        session: domain::Budget,
+        /// Each run.
+        run: domain::Budget,
+    },
     /// Sets the session's title.
     Title(String),
     /// Notes an intended or a finished act outside under a key that is unique within the session; the same key again

@@ -95,8 +95,14 @@ async fn an_error_of_the_upstream_passes_with_its_headers_and_costs_nothing() {
     let answer = call(&way.socket, post(&asked())).await;
     assert_eq!(answer.status, 429);
     assert_eq!(answer.headers["retry-after"], "3600");
-    assert!(answer.headers.contains_key("anthropic-ratelimit-unified-reset"));
+    let resets_at: i64 =
+        answer.headers["anthropic-ratelimit-unified-reset"].to_str().expect("text").parse().expect("seconds");
     way.listener.close().await;
+    let again = egress::Again {
+        after: Some(Duration::from_hours(1)),
+        resets_at: Some(domain::Timestamp(resets_at * 1_000_000)),
+    };
+    assert!(matches!(&way.gate.notes.lock()[..], [Note::Answered { status: 429, again: told, .. }] if *told == again));
     assert!(way.gate.spent.lock().is_empty());
 }
 

@@ -91,7 +91,8 @@ impl Clean for Write {
             | Self::Spend(..)
             | Self::Output(_)
             | Self::Transcript(..)
-            | Self::Archive(_) => self.clone(),
+            | Self::Archive(_)
+            | Self::Budget { .. } => self.clone(),
         })
     }
 }

@@ -150,6 +150,9 @@ impl Writing<'_> {
                 self.rows.put_transcript(agent_session, blob).await
             }
             Write::Archive(archived) => self.put_session(|session| session.archived = archived).await,
+            Write::Budget { session: budget, run } => {
+                self.put_session(|session| (session.budget, session.run_budget) = (budget, run)).await
+            }
             Write::Title(title) => self.put_session(|session| session.title = title).await,
             Write::Journal(key, note) => self.rows.put_note(self.session, &key, &note).await,
         }

@@ -54,6 +54,8 @@ impl SessionRows for MemoryRows {
                 version: session.version,
                 usage: session.usage,
                 archived: session.archived,
+                budget: session.budget,
+                run_budget: session.run_budget,
                 ..old
             };
             self.put(|tables| &mut tables.sessions, session.id, (new, served));

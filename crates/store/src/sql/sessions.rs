@@ -45,7 +45,8 @@ statements! {
         "UPDATE sessions SET last_event = last_event + $2 WHERE id = $1 RETURNING last_event";
     LAST_EVENT("read a session") = "SELECT last_event FROM sessions WHERE id = $1";
     PUT_SESSION("write a session") =
-        "UPDATE sessions SET title = $2, version = $3, usage = $4, archived = $5 WHERE id = $1";
+        "UPDATE sessions SET title = $2, version = $3, usage = $4, archived = $5, budget = $6, run_budget = $7
+         WHERE id = $1";
     ADD_EVENT("add an event") = "INSERT INTO events (session, number, at, payload) VALUES ($1, $2, $3, $4)";
     EVENTS("read events") =
         "SELECT number, at, payload FROM events WHERE session = $1 AND number > $2 ORDER BY number LIMIT $3";
@@ -122,7 +123,15 @@ impl SessionRows for SqlRows {
     }
 
     async fn put_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        let values = values![session.id, &session.title, session.version, json(&session.usage)?, session.archived];
+        let values = values![
+            session.id,
+            &session.title,
+            session.version,
+            json(&session.usage)?,
+            session.archived,
+            json(&session.budget)?,
+            json(&session.run_budget)?,
+        ];
         self.write(&PUT_SESSION, values).await.map(drop)
     }
 

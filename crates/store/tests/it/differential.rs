@@ -54,6 +54,7 @@ enum Part {
     Output { n: u32, from: u64, len: u64, blob: u8 },
     Transcript { blob: u8 },
     Archive(bool),
+    Budget(u64),
     Title(u8),
     Journal(i64),
 }
@@ -99,6 +100,7 @@ fn part() -> impl Strategy<Value = Part> {
             .prop_map(|(n, from, len, blob)| Part::Output { n, from, len, blob }),
         1 => (0..3_u8).prop_map(|blob| Part::Transcript { blob }),
         1 => any::<bool>().prop_map(Part::Archive),
+        1 => (0..3_u64).prop_map(Part::Budget),
         1 => (0..3_u8).prop_map(Part::Title),
         1 => (0..9_i64).prop_map(Part::Journal),
     ]
@@ -300,6 +302,10 @@ async fn write(model: &dyn Store, session: u32, part: &Part) -> Write {
         }
         Part::Transcript { blob } => Write::Transcript(id(5, 101), BlobHash::of(&[blob])),
         Part::Archive(archived) => Write::Archive(archived),
+        Part::Budget(n) => {
+            let session = domain::Budget { seconds: Some(n), ..domain::Budget::default() };
+            Write::Budget { session, run: domain::Budget { tokens: Some(7), ..session } }
+        }
         Part::Title(n) => Write::Title(format!("title {n}\0")),
         Part::Journal(n) => Write::Journal("k".to_owned(), serde_json::json!({ "n": n, "\0": ["\0"] })),
     }
