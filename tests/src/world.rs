@@ -17,6 +17,8 @@ pub struct World {
     pub repository: Repository,
     /// What the agent talks to.
     pub model: ScriptedModel,
+    /// The `runyard` to start instead of the ordinary one.
+    pub program: Option<&'static Path>,
     /// Further variables of the environment of every `runyard`.
     pub environment: Vec<(String, String)>,
 }
@@ -35,7 +37,7 @@ impl World {
         let options =
             scripted_model::Options { expect_key: Some(KEY.to_owned()), ..scripted_model::Options::default() };
         let model = ScriptedModel::start_with(script, options).await.expect("a listening model");
-        Self { place, repository, model, environment: Vec::new() }
+        Self { place, repository, model, program: None, environment: Vec::new() }
     }
 
     /// The data directory.
@@ -50,7 +52,7 @@ impl World {
 
     /// `runyard` with this world's configuration and nothing else of the environment.
     pub fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(programs::runyard());
+        let mut command = Command::new(self.program.unwrap_or_else(programs::runyard));
         command.args(arguments.into_iter().map(|it| it.as_ref().to_owned())).current_dir(self.place.path());
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
         command.env_clear().env("PATH", path).env("HOME", self.place.path()).env("LANG", "C.UTF-8");
@@ -116,6 +118,15 @@ impl World {
     pub async fn json<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Value {
         let printed = self.runyard(arguments).await.expect_code(0).stdout;
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("no JSON: {error}\n{printed}"))
+    }
+
+    /// Waits until nothing of a session is queued, running or waiting. A server must be running.
+    pub async fn until_idle(&self, session: &str) {
+        let start = Instant::now();
+        while self.json(["session", "queue", session, "--json"]).await != serde_json::json!([]) {
+            assert!(start.elapsed() < LIMIT, "{session} never comes to rest:\n{}", self.log(session).await.outline());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Waits until a condition holds.

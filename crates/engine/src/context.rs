@@ -115,6 +115,14 @@ impl Context {
         self.settled.store(true, Ordering::Relaxed);
     }
 
+    /// Does `work` to its end, unless the lease is lost.
+    pub async fn undisturbed<T>(&self, work: impl Future<Output = T>) -> T {
+        let before = self.settled.swap(true, Ordering::Relaxed);
+        let result = work.await;
+        self.settled.store(before, Ordering::Relaxed);
+        result
+    }
+
     fn heeded(&self, why: LetGo) -> Option<Halt> {
         let heed = why == LetGo::Fenced || !self.settled.load(Ordering::Relaxed);
         heed.then(|| why.halt()).flatten()

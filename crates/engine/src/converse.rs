@@ -8,19 +8,19 @@ pub(crate) use host::{NoTools, OwnTools};
 use crate::{
     context::Context,
     halt::{Halt, chain},
-    kept, stack,
+    kept, prompt, stack,
     workspace::{MODEL_PORT, Place},
 };
 use agent::{
     Conversation, DriveError, End, Fault, Launch, Outcome, Phase, Resume, Settings, StdinLine, ToolSpec, Turn,
     UserMessage, process::SandboxExec,
 };
-use domain::{ActionState, CommitId, ExecId, Failure, MicroUsd, RequestState, RunId, SandboxId};
+use domain::{ActionState, Actor, CommitId, EventPayload, ExecId, Failure, MicroUsd, RequestState, RunId, SandboxId};
 use host::EngineHost;
 use sandbox::{ExecSpec, Stdin};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc, time::Duration};
-use store::{ExecRow, Write};
+use store::{ExecRow, StoreError, Write};
 use uuid::Uuid;
 
 /// Where the agent's program is inside a sandbox.
@@ -69,6 +69,9 @@ struct Stage {
     prompt: Uuid,
     /// How it ended.
     outcome: Option<Outcome>,
+    /// A tool of ours that the agent called when it was not offered.
+    #[serde(default)]
+    missed: Option<String>,
 }
 
 fn stage_key(run: RunId, stage: &str) -> String {
@@ -105,6 +108,16 @@ pub(crate) async fn talk(context: &Arc<Context>, place: &Place, talk: Talk) -> R
             _ => return judged(context, place, outcome),
         }
     }
+}
+
+/// The same, for exchanges that may end without a call of our tool: a process that takes up a call that waited for a
+/// person asks the model before our tools are offered to it, so what it wanted to call then is called afterwards.
+pub(crate) async fn talk_until_heard(context: &Arc<Context>, place: &Place, what: Talk) -> Result<Outcome, Halt> {
+    let first = talk(context, place, what.clone()).await?;
+    let stage: Option<Stage> = context.journal(&stage_key(context.run_id()?, &what.stage)).await?;
+    let Some(tool) = stage.and_then(|stage| stage.missed) else { return Ok(first) };
+    let again = Talk { stage: format!("{}-again", what.stage), on: None, prompt: prompt::tool_is_there(&tool), ..what };
+    talk(context, place, again).await
 }
 
 async fn is_there(place: &Place, exec: ExecId) -> bool {
@@ -164,6 +177,9 @@ async fn launch(
         Some(stage) if stage.sandbox != place.record.id => restore(context, place, talk).await?,
         Some(_) => {}
     }
+    if known.as_ref().is_some_and(|stage| stage.outcome.is_none()) {
+        forget_questions(context).await?;
+    }
     let transcript = agent::transcript_path(Path::new(HOME), Path::new(CODE), talk.agent_session);
     let transcript = transcript.to_string_lossy().into_owned();
     let lived = bring_transcript(context, place, talk.agent_session, &transcript).await?;
@@ -178,7 +194,7 @@ async fn launch(
     let launch = launch_of(context, place, talk, conversation).await?;
     let id = ExecId::new(context.shared.mint.as_ref());
     let prompt = known.as_ref().map_or_else(|| context.shared.mint.uuid(), |stage| stage.prompt);
-    let stage = Stage { exec: id, sandbox: place.record.id, prompt, outcome: None };
+    let stage = Stage { exec: id, sandbox: place.record.id, prompt, outcome: None, missed: None };
     let row = ExecRow {
         id,
         run,
@@ -217,6 +233,22 @@ async fn launch(
         resume: None,
     };
     Box::pin(drive(context, place, talk, stage, exec, turn)).await
+}
+
+/// Takes back what a process that is lost asked: nobody waits for the answer. Its successor asks again.
+async fn forget_questions(context: &Context) -> Result<(), Halt> {
+    let run = context.run_id()?;
+    let requests = context.shared.store.requests(context.session.id).await?;
+    for request in requests.iter().filter(|it| it.run == Some(run) && it.state == RequestState::Open) {
+        let write = Write::Request(request.id, RequestState::Cancelled);
+        let event = EventPayload::Answer { request: request.id, from: Actor::System, answer: None };
+        match context.try_commit(&[write], &[event]).await {
+            // An answer came at this moment: the successor gets it when it asks the same.
+            Ok(()) | Err(StoreError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Follows a process that another server (or an earlier life of this one) started, from where its record ends.
@@ -342,6 +374,7 @@ async fn drive(
         Err(error) => return Err(halt.unwrap_or_else(|| host.halt().unwrap_or_else(|| drive_failed(&error)))),
     };
     crash_point!("crash-agent-ended");
+    let stage = Stage { missed: host.missed(), ..stage };
     archive(context, place, talk, stage, &outcome).await?;
     crash_point!("crash-agent-archived");
     match halt {
@@ -369,7 +402,8 @@ async fn archive(context: &Context, place: &Place, talk: &Talk, stage: Stage, ou
         Err(error) => tracing::info!(error = chain(&error), "there is no transcript to archive"),
     }
     if matches!(outcome.end, End::Deferred { .. }) && talk.phase == Phase::Execute {
-        stack::keep_unfinished_tree(context, place).await;
+        // Also when this server goes down: who goes on may have to do so in another sandbox.
+        context.undisturbed(stack::keep_unfinished_tree(context, place)).await;
     }
     let exec = stage.exec;
     let stage = Stage { outcome: Some(outcome.clone()), ..stage };

@@ -1,5 +1,6 @@
 //! What people ask: each command becomes reads, checks and one guarded commit.
 
+mod done;
 mod merging;
 mod publishing;
 mod reviews;
@@ -7,6 +8,9 @@ mod runbooks;
 mod sessions;
 mod steering;
 mod views;
+
+/// How the made-up call begins that the question about a `[MANUAL]` step waits for.
+pub(crate) const MANUAL: &str = "manual:";
 
 pub(crate) use publishing::publish_options;
 pub(crate) use runbooks::{keeps_what_is_done, version_event, version_of};
@@ -46,7 +50,7 @@ pub(crate) async fn handle(shared: &Shared, who: Option<&Person>, command: Comma
             Ok(Reply::Versions(shared.store.runbooks(session.id).await?))
         }
         Command::Revert { session, step } => steering::revert(shared, &user, session, &step).await,
-        Command::MarkDone { session, step } => steering::mark_done(shared, by, session, &step).await,
+        Command::MarkDone { session, step } => done::mark_done(shared, &user, session, &step).await,
         Command::Cancel { session, action } => steering::cancel(shared, session, action).await,
         Command::Archive { session, archived } => steering::archive(shared, by, session, archived).await,
         Command::Diff { session, step } => views::diff(shared, session, step.as_deref()).await,

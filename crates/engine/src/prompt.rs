@@ -59,6 +59,13 @@ pub(crate) fn remind_plan() -> String {
     "You have not handed in a runbook. Call the tool submit_plan with the whole document now; a plan in prose is not read.".to_owned()
 }
 
+/// Said when the agent called a tool of ours that was not offered to it at that moment.
+pub(crate) fn tool_is_there(tool: &str) -> String {
+    format!(
+        "The tool {tool} is there now; when you called it, it was not connected yet. Call it again with the same input."
+    )
+}
+
 /// A message of a person to a session that has (or has not yet) a plan.
 pub(crate) fn answer(version: Option<&RunbookVersion>, states: &HashMap<StepId, StepState>, message: &str) -> String {
     let mut text = format!("{HOUSE}\n\nA person of the team says:\n\n{message}\n\n");

@@ -38,6 +38,11 @@ pub(crate) fn queued(
     }
 }
 
+/// Where what a person told the agent on top of an action is kept.
+pub(crate) fn note_key(action: ActionId) -> String {
+    format!("note:{action}")
+}
+
 /// What people hear of a step's new state.
 pub(crate) fn step_event(version: &RunbookVersion, step: StepId, state: StepState) -> EventPayload {
     let (number, title) =

@@ -2,8 +2,10 @@
 //! only the model's words come from a script.
 
 mod bad_input;
+mod crash;
 mod happy;
 mod killed;
+mod people;
 mod real_task;
 mod scripts;
 mod stopped;

@@ -4,7 +4,7 @@ use super::succeed;
 use crate::{
     begin::{Start, begin},
     context::Context,
-    converse::{OwnTools, Talk, talk},
+    converse::{OwnTools, Talk, talk, talk_until_heard},
     halt::Halt,
     people, prompt, queue, workspace,
 };
@@ -33,7 +33,7 @@ pub(super) async fn plan(context: &Arc<Context>) -> Result<(), Halt> {
     let run = begin(context, start).await?;
     let place = workspace::acquire(context).await?;
     let tools = Arc::new(PlanTools { context: context.clone(), run: run.id });
-    let note: Option<String> = context.journal("note:plan").await?;
+    let note: Option<String> = context.journal(&queue::note_key(context.action.id)).await?;
     let mut words = prompt::plan(&context.session, note.as_deref());
     for round in 0..=REMINDERS {
         let stage = if round == 0 { "plan".to_owned() } else { format!("remind-{round}") };
@@ -100,7 +100,7 @@ pub(super) async fn answer(context: &Arc<Context>, message: &str) -> Result<(), 
         tools: vec![submit_plan_tool()],
         own: Arc::new(PlanTools { context: context.clone(), run: run.id }),
     };
-    talk(context, &place, what).await?;
+    talk_until_heard(context, &place, what).await?;
     succeed(context, Vec::new(), Vec::new()).await
 }
 

@@ -5,7 +5,7 @@ use crate::{
     begin::{Start, begin},
     checks::{self, Check},
     context::Context,
-    converse::{OwnTools, Talk, talk},
+    converse::{OwnTools, Talk, talk, talk_until_heard},
     halt::Halt,
     people, pre_execution,
     prompt::{self, StepPrompt},
@@ -124,7 +124,7 @@ async fn do_work(
 ) -> Result<Option<Completion>, Halt> {
     let base = run.base.clone().ok_or_else(|| Halt::failed("the run has no base"))?;
     let tools = Arc::new(StepTools { context: context.clone(), run: run.id });
-    let note: Option<String> = context.journal(&format!("note:{leaf}")).await?;
+    let note: Option<String> = context.journal(&queue::note_key(context.action.id)).await?;
     let again = context
         .shared
         .store
@@ -157,7 +157,7 @@ async fn do_work(
         pre_execution::run(context, place, &base).await?;
         what.on = None;
     }
-    let mut said = talk(context, place, what.clone()).await?.text;
+    let mut said = talk_until_heard(context, place, what.clone()).await?.text;
     if let Some(reason) = context.journal::<String>(&skip_key(run.id)).await? {
         context.note(NoteLevel::Info, format!("Step {} was skipped: {reason}", work.number)).await?;
         return Ok(Some(Completion::Skipped));
@@ -288,7 +288,7 @@ async fn manual(context: &Context, run: &Run, work: &Leaf) -> Result<(), Halt> {
                         options: vec![option("done", "the step is done"), option("skip", "it is not needed")],
                         multi_select: false,
                     }],
-                    tool_use_id: format!("manual:{}", run.id),
+                    tool_use_id: format!("{}{}", people::MANUAL, run.id),
                 },
                 state: RequestState::Open,
                 asked_at: context.shared.now(),

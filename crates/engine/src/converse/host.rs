@@ -12,13 +12,16 @@ use agent::{
 };
 use async_trait::async_trait;
 use domain::{
-    Actor, EventPayload, ExecId, NoteLevel, Request, RequestId, RequestKind, RequestState, RunEvent, RunState,
+    Actor, Answer, EventPayload, ExecId, NoteLevel, Request, RequestId, RequestKind, RequestState, RunEvent, RunState,
     StepEvent,
 };
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 use store::{OutputChunk, Write};
 
@@ -47,6 +50,12 @@ pub(super) fn tool_use_of(request: &Request) -> Option<&str> {
     }
 }
 
+/// How Claude Code names tools of ours.
+const OWN_PREFIX: &str = "mcp__runyard__";
+
+/// What Claude Code answers to a call of a tool that it does not have (seen with 2.1.197).
+const NOT_OFFERED: &str = "No such tool available";
+
 pub(super) struct EngineHost {
     context: Arc<Context>,
     phase: Phase,
@@ -55,6 +64,8 @@ pub(super) struct EngineHost {
     exec: ExecId,
     consumed: AtomicU64,
     waits: AtomicBool,
+    own_calls: Mutex<HashMap<String, String>>,
+    missed: Mutex<Option<String>>,
     /// Why the store refused, when it did: the driver only knows that it must end.
     halt: Mutex<Option<Halt>>,
 }
@@ -69,6 +80,8 @@ impl EngineHost {
             exec,
             consumed: AtomicU64::new(consumed),
             waits: AtomicBool::new(false),
+            own_calls: Mutex::new(HashMap::new()),
+            missed: Mutex::new(None),
             halt: Mutex::new(None),
             context,
         }
@@ -76,6 +89,27 @@ impl EngineHost {
 
     pub fn waits_for_person(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
+    }
+
+    /// A tool of ours that the agent called in vain because it was not offered at that moment, and not again later.
+    pub fn missed(&self) -> Option<String> {
+        self.missed.lock().clone()
+    }
+
+    fn note_own_calls(&self, event: &AgentEvent) {
+        match event {
+            AgentEvent::ToolStarted { call, tool, .. } => {
+                if let Some(name) = tool.strip_prefix(OWN_PREFIX) {
+                    self.own_calls.lock().insert(call.clone(), name.to_owned());
+                }
+            }
+            AgentEvent::ToolFinished { call, ok: false, output, .. } if output.contains(NOT_OFFERED) => {
+                if let Some(name) = self.own_calls.lock().get(call) {
+                    *self.missed.lock() = Some(name.clone());
+                }
+            }
+            _ => {}
+        }
     }
 
     pub fn halt(&self) -> Option<Halt> {
@@ -107,17 +141,35 @@ impl EngineHost {
         Ok((writes, events))
     }
 
+    /// What a person said to the very same questions when a process of this action asked them that was lost before it
+    /// heard the answer.
+    async fn said_before(&self, asked: &PersonRequest, requests: &[Request]) -> Result<Option<Answer>, Halt> {
+        let RequestKind::Question { questions: asked, .. } = &asked.kind else { return Ok(None) };
+        let runs = self.context.shared.store.runs(self.context.session.id).await?;
+        let own = |id| runs.iter().any(|run| Some(run.id) == id && run.action == self.context.action.id);
+        let same = |request: &&Request| match &request.kind {
+            RequestKind::Question { questions, .. } => questions == asked && own(request.run),
+            _ => false,
+        };
+        Ok(requests.iter().rev().filter(same).find_map(|request| match &request.state {
+            RequestState::Answered { answer, .. } => Some(answer.clone()),
+            _ => None,
+        }))
+    }
+
     async fn ask(&self, asked: &PersonRequest) -> Result<Decision, Halt> {
         let context = &self.context;
         let store = &context.shared.store;
-        let known = store
-            .requests(context.session.id)
-            .await?
-            .into_iter()
-            .find(|request| tool_use_of(request) == Some(asked.tool_use_id.as_str()));
+        let requests = store.requests(context.session.id).await?;
+        let known = requests.iter().rev().find(|it| tool_use_of(it) == Some(asked.tool_use_id.as_str()));
         let id = match known {
-            Some(Request { state: RequestState::Answered { answer, .. }, .. }) => return Ok(answer.into()),
-            Some(request) if request.state == RequestState::Open => request.id,
+            Some(Request { state: RequestState::Answered { answer, .. }, .. }) => return Ok(answer.clone().into()),
+            Some(request) if request.state == RequestState::Open => {
+                let (writes, events) = self.waiting(true).await?;
+                context.commit(&writes, &events).await?;
+                request.id
+            }
+            _ if let Some(answer) = self.said_before(asked, &requests).await? => return Ok(answer.into()),
             _ => {
                 let request = Request {
                     id: RequestId::new(context.shared.mint.as_ref()),
@@ -178,6 +230,9 @@ fn policy(shared: &Shared) -> Policy {
 impl Host for EngineHost {
     async fn take(&self, batch: Batch) -> Result<(), HostError> {
         let run = self.context.run_id().map_err(|halt| format!("{halt:?}"))?;
+        for event in &batch.events {
+            self.note_own_calls(event);
+        }
         let events: Vec<EventPayload> = batch.events.into_iter().filter_map(|event| payload(run, event)).collect();
         let from = self.consumed.load(Ordering::Relaxed);
         let mut writes = vec![Write::ExecProgress { id: self.exec, consumed: batch.consumed, ended: None }];
@@ -234,6 +289,7 @@ impl Host for EngineHost {
     }
 
     async fn call_tool(&self, call: &OwnCall) -> Result<String, String> {
+        *self.missed.lock() = None;
         self.own.call(call).await
     }
 }

@@ -1,16 +1,15 @@
 //! Steering a session: say, execute, stop, retry, answer.
 
-use super::publishing;
+use super::{done, publishing};
 use crate::{
     Problem, ProblemCode, Reply, Selection,
-    queue::{queued, step_event, take_out},
+    queue::{note_key, queued, step_event, take_out},
     selection::leaves_to_queue,
     shared::Shared,
 };
 use domain::{
-    Action, ActionId, ActionKind, ActionState, Actor, Answer, Completion, EventPayload, Failure, PrMode, Request,
-    RequestId, RequestKind, RequestState, RunbookVersion, Session, SessionNumber, Step, StepEvent, StepId, StepState,
-    User,
+    Action, ActionId, ActionKind, ActionState, Actor, Answer, EventPayload, Failure, PrMode, Request, RequestId,
+    RequestKind, RequestState, RunbookVersion, Session, SessionNumber, Step, StepEvent, StepId, StepState, User,
 };
 use std::collections::HashMap;
 use store::{Fence, Write};
@@ -113,16 +112,17 @@ pub(crate) async fn execute(
         let place = i64::try_from(place).unwrap_or(i64::MAX);
         let kind = ActionKind::ExecuteStep { step: *id, version: version.version };
         // One place is left free in front for a choice that is asked first.
-        writes.push(Write::Enqueue(queued(shared, &session, &queue, place + 1, kind, Some(user.id))));
+        let action = queued(shared, &session, &queue, place + 1, kind, Some(user.id));
+        if let Some(text) = note.filter(|_| place == 0) {
+            writes.push(Write::Journal(note_key(action.id), serde_json::Value::from(text)));
+        }
+        writes.push(Write::Enqueue(action));
         writes.push(Write::Step { id: *id, from, event: StepEvent::Queue });
         events.push(step_event(&version, *id, StepState::Queued));
         numbers.push(version.step(*id).map_or_else(String::new, |step| step.number.clone()));
     }
     if let Some(text) = note {
         events.push(EventPayload::Message { from: Actor::Person(user.id), run: None, text: text.to_owned() });
-        if let Some(first) = chosen.first() {
-            writes.push(Write::Journal(format!("note:{first}"), serde_json::Value::from(text)));
-        }
     }
     shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
     Ok(Reply::Queued(numbers))
@@ -246,10 +246,11 @@ pub(super) async fn retry(
             .map(|text| EventPayload::Message { from: Actor::Person(user.id), run: None, text: text.to_owned() })
             .into_iter()
             .collect();
-        let mut writes = vec![Write::Enqueue(action)];
+        let mut writes = Vec::new();
         if let Some(text) = message {
-            writes.push(Write::Journal("note:plan".to_owned(), serde_json::Value::from(text)));
+            writes.push(Write::Journal(note_key(action.id), serde_json::Value::from(text)));
         }
+        writes.push(Write::Enqueue(action));
         shared.store.commit(found.id, Fence::Open, &writes, &events, shared.now()).await?;
         return Ok(Reply::Queued(vec!["plan".to_owned()]));
     }
@@ -294,12 +295,19 @@ pub(super) async fn answer(
         (_, answer) => answer,
     };
     found.kind.accepts(&answer).map_err(|why| Problem::new(ProblemCode::BadRequest, why))?;
+    done::fits_manual(&found.kind, &answer)?;
     let state = RequestState::Answered { by: Some(user.id), via: "cli".to_owned(), answer: answer.clone() };
     let mut writes = vec![Write::Request(found.id, state)];
     let mut events =
         vec![EventPayload::Answer { request: found.id, from: Actor::Person(user.id), answer: Some(answer.clone()) }];
     let queue = shared.store.queue(session.id).await?;
-    if let Some(waiting) = queue.iter().find(|action| action.state == ActionState::Waiting) {
+    let asker = match found.run {
+        Some(run) => shared.store.runs(session.id).await?.into_iter().find(|row| row.id == run).map(|row| row.action),
+        None => None,
+    };
+    // A choice between runs is waited for by the one action that has no run.
+    let waits = |row: &&Action| row.state == ActionState::Waiting && asker.is_none_or(|asker| row.id == asker);
+    if let Some(waiting) = queue.iter().find(waits) {
         writes.push(Write::Action {
             id: waiting.id,
             from: ActionState::Waiting,
@@ -341,40 +349,7 @@ pub(super) async fn revert(shared: &Shared, user: &User, session: SessionNumber,
     Ok(Reply::Queued(vec![format!("revert {step}")]))
 }
 
-/// Marks a leaf as done by a person.
-pub(super) async fn mark_done(
-    shared: &Shared,
-    by: Actor,
-    session: SessionNumber,
-    step: &str,
-) -> Result<Reply, Problem> {
-    let session = shared.session(session).await?;
-    let (version, steps) = plan_of(shared, &session).await?;
-    let leaf = leaf_numbered(&version, step)?;
-    let from = steps.get(&leaf).map_or(StepState::NotStarted, |row| row.state);
-    let mut writes = Vec::new();
-    let mut events = Vec::new();
-    let mut from = from;
-    if from == StepState::Queued {
-        let queue = shared.store.queue(session.id).await?;
-        for action in queue.iter().filter(|row| row.state == ActionState::Queued && row.kind.step() == Some(leaf)) {
-            let (w, e) = take_out(action, Some(&version), &steps);
-            writes.extend(w);
-            events.extend(e);
-        }
-        from = StepState::NotStarted;
-    }
-    let done = StepEvent::Complete(Completion::ByPerson);
-    let state = from.next(done).map_err(|refused| Problem::new(ProblemCode::Conflict, refused.to_string()))?;
-    writes.push(Write::Step { id: leaf, from, event: done });
-    events.push(step_event(&version, leaf, state));
-    let text = format!("Marked step {step} as done.");
-    events.push(EventPayload::Message { from: by, run: None, text });
-    shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
-    Ok(Reply::Done)
-}
-
-fn leaf_numbered(version: &RunbookVersion, number: &str) -> Result<StepId, Problem> {
+pub(super) fn leaf_numbered(version: &RunbookVersion, number: &str) -> Result<StepId, Problem> {
     let step = version
         .numbered(number)
         .ok_or_else(|| Problem::new(ProblemCode::NotFound, format!("the runbook has no step {number}")))?;

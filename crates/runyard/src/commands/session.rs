@@ -363,6 +363,11 @@ async fn answer(
     let view = live::session(&connection.client, session).await?;
     let open = view.open_requests.into_iter().find(|open| request.is_none_or(|wanted| open.id == wanted));
     let Some(open) = open else {
+        if request.is_some() {
+            // The server says what became of it, and who was first.
+            let answer = domain::Answer::Chosen { option: words.join(" ") };
+            return queue_on(app, connection, session, Command::Answer { session, request, answer }, wait).await;
+        }
         return Err(Failure::usage(format!("nothing in {session} waits for an answer")));
     };
     let request = Some(open.id);
