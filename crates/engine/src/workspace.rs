@@ -94,8 +94,9 @@ async fn revive(
 
 /// Removes what is left of a sandbox and says so on record.
 async fn forget(context: &Context, mut record: SandboxRecord, provider: Option<&sandbox::Record>) -> Result<(), Halt> {
-    if let Some(provider) = provider {
-        context.shared.provider.destroy(provider).await?;
+    match provider {
+        Some(provider) => context.shared.provider.destroy(provider).await?,
+        None => context.shared.provider.destroy_unrecorded(record.id).await?,
     }
     record.state = SandboxState::Destroyed;
     context.commit(&[Write::PutSandbox(record)], &[]).await
@@ -129,7 +130,7 @@ pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
         context.commit(&[Write::Journal(journal_key, fresh.expose().into())], &[]).await?;
         fresh
     };
-    let gate = Arc::new(RunGate::new(context, &run));
+    let gate = RunGate::open(context, &run).await?;
     let upstream = egress::Upstream::new(&shared.settings.agent.base_url, egress::Limits::default())
         .map_err(|error| Halt::failed(chain(&error)))?;
     let route = egress::Route {

@@ -98,6 +98,13 @@ impl Provider for LocalProvider {
         self.shared.forget(record.id)
     }
 
+    async fn destroy_unrecorded(&self, id: SandboxId) -> Result<(), Error> {
+        match self.shared.record(id) {
+            Some(record) => self.destroy(&Record::Local(record)).await,
+            None => Ok(()),
+        }
+    }
+
     async fn pause(&self, record: &Record) -> Result<(), Error> {
         let Record::Local(record) = record;
         self.shared.end_all(record).await

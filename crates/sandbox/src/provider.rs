@@ -28,6 +28,10 @@ pub trait Provider: Send + Sync {
     /// Ends the sandbox, with everything of it: processes, groups, mounts, files. May be repeated.
     async fn destroy(&self, record: &Record) -> Result<(), Error>;
 
+    /// Ends whatever there is of the sandbox with this id, of which the caller has no record since its making was cut
+    /// short. Nothing when there is none. May be repeated.
+    async fn destroy_unrecorded(&self, id: SandboxId) -> Result<(), Error>;
+
     /// Ends the sandbox's processes and keeps its workspace, so that `create` with the same id continues on it. May be
     /// repeated.
     async fn pause(&self, record: &Record) -> Result<(), Error>;
