@@ -23,6 +23,26 @@ pub fn runyard() -> &'static Path {
     })
 }
 
+/// `runyard` with its crash points (feature `failpoints`), made once per test run from the same intermediate artifacts.
+pub fn runyard_with_crash_points() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let own = std::env::current_exe().expect("the running test");
+        let profile = own.ancestors().nth(2).expect("the folder of the profile");
+        let target = profile.parent().expect("the target folder");
+        let apart = target.join("failpoints");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(root()).args(["build", "--quiet", "--package", "runyard", "--features", "failpoints"]);
+        // Dependencies are shared with the ordinary build; only the program goes to a place of its own.
+        cargo.arg("--target-dir").arg(&apart).env("CARGO_BUILD_BUILD_DIR", target).env_remove("CARGO_TARGET_DIR");
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().expect("cargo").success(), "failed to build runyard with crash points");
+        apart.join(profile.file_name().expect("the profile's name")).join("runyard")
+    })
+}
+
 fn build(profile: &Path) {
     let target = profile.parent().expect("the target folder");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
