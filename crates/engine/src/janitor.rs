@@ -77,7 +77,16 @@ async fn take_over_silent(shared: &Shared, watchers: &mut HashMap<SessionId, Wat
 async fn tend_sandboxes(shared: &Shared) -> Result<(), StoreError> {
     let leases: HashMap<_, _> = shared.store.leases().await?.into_iter().collect();
     for record in own_sandboxes(shared).await? {
-        if leases.contains_key(&record.session) || record.state != SandboxState::Ready {
+        if leases.contains_key(&record.session) {
+            continue;
+        }
+        if record.state == SandboxState::Creating {
+            if is_abandoned(shared, &record).await? {
+                take_down(shared, record, None).await?;
+            }
+            continue;
+        }
+        if record.state != SandboxState::Ready {
             continue;
         }
         let Ok(provider) = serde_json::from_value::<sandbox::Record>(record.provider.clone()) else { continue };
@@ -100,14 +109,30 @@ async fn tend_sandboxes(shared: &Shared) -> Result<(), StoreError> {
         // A session with work to do starts its sandbox again on what it left.
         let needed = !idle && !archived && !shared.store.queue(record.session).await?.is_empty();
         if !alive && !needed {
-            take_down(shared, record, &provider).await?;
+            take_down(shared, record, Some(&provider)).await?;
         }
     }
     Ok(())
 }
 
-async fn take_down(shared: &Shared, mut record: SandboxRecord, provider: &sandbox::Record) -> Result<(), StoreError> {
-    if let Err(error) = shared.provider.destroy(provider).await {
+/// Whether nobody is at work on making it: each action that makes one notes a new id, so one that is still not made
+/// after its session was seen free will never be.
+async fn is_abandoned(shared: &Shared, record: &SandboxRecord) -> Result<bool, StoreError> {
+    let free = !shared.store.leases().await?.iter().any(|(session, _)| *session == record.session);
+    let now = shared.store.sandboxes(record.session).await?;
+    Ok(free && now.iter().any(|row| row.id == record.id && row.state == SandboxState::Creating))
+}
+
+async fn take_down(
+    shared: &Shared,
+    mut record: SandboxRecord,
+    provider: Option<&sandbox::Record>,
+) -> Result<(), StoreError> {
+    let destroyed = match provider {
+        Some(provider) => shared.provider.destroy(provider).await,
+        None => shared.provider.destroy_unrecorded(record.id).await,
+    };
+    if let Err(error) = destroyed {
         tracing::warn!(error = chain(&error), "failed to take a sandbox down; trying again");
         return Ok(());
     }
