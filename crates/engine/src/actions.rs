@@ -16,8 +16,10 @@ use store::Write;
 pub(crate) async fn perform(context: &Arc<Context>) -> Result<(), Halt> {
     if context.action.is_poison() {
         let message = format!(
-            "{} attempts were lost to crashes, so it is not tried again; look at the server's log, then retry",
-            context.action.lost_attempts()
+            "{} attempts were lost to crashes, so it is not tried again by itself; look at the server's log, then \
+             `runyard session retry {}`",
+            context.action.lost_attempts(),
+            context.session.number
         );
         return Err(Halt::Failed { why: Failure::Poison, message });
     }

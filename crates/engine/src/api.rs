@@ -134,6 +134,16 @@ pub enum Command {
         /// The action.
         action: domain::ActionId,
     },
+    /// Sets what a session and each of its runs may use; it counts at once, also for what is running. Answers with
+    /// [`Reply::Done`].
+    Budget {
+        /// Which session.
+        session: SessionNumber,
+        /// What the session may use in all.
+        budget: Budget,
+        /// What each of its runs may use.
+        run_budget: Budget,
+    },
     /// Puts a session away, or takes it out again. Answers with [`Reply::Done`].
     Archive {
         /// Which session.
@@ -472,6 +482,9 @@ pub struct Problem {
     pub message: String,
     /// What to do next.
     pub mend: Option<String>,
+    /// True when something else changed between reading and writing, so that asking again may work.
+    #[serde(skip)]
+    pub(crate) clash: bool,
 }
 
 /// Kinds of problems, by what the caller can do.
@@ -493,7 +506,7 @@ pub enum ProblemCode {
 impl Problem {
     /// A problem with words for what happened.
     pub fn new(code: ProblemCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), mend: None }
+        Self { code, message: message.into(), mend: None, clash: false }
     }
 
     /// The same with words for what to do next.

@@ -1,6 +1,6 @@
 //! What work on one action has at hand: the claim, the fence, the signal to stop.
 
-use crate::{halt::Halt, shared::Shared};
+use crate::{gate::RunGate, halt::Halt, shared::Shared};
 use domain::{
     Action, BlobHash, CommitId, EventPayload, Lease, NoteLevel, Repository, Run, RunEvent, RunId, RunState,
     RunbookVersion, Session, StepEvent, StepId, StepState, User,
@@ -53,6 +53,8 @@ pub(crate) struct Context {
     pub let_go: watch::Receiver<LetGo>,
     /// The sandbox that the keeper keeps alive.
     pub sandbox: Mutex<Option<Arc<dyn sandbox::Sandbox>>>,
+    /// The way out's gate, once the run has a sandbox: it knows what may still be used.
+    pub gate: Mutex<Option<Arc<RunGate>>>,
     run: Mutex<Option<Run>>,
     /// Set once the action is settled: what is left to do then is cut short by the loss of the lease only.
     settled: AtomicBool,
@@ -68,6 +70,7 @@ impl Context {
             requester,
             let_go,
             sandbox: Mutex::new(None),
+            gate: Mutex::new(None),
             run: Mutex::new(None),
             settled: AtomicBool::new(false),
         }
@@ -148,11 +151,19 @@ impl Context {
         }
     }
 
-    /// Does `work`, but no longer than until the worker must let go.
+    /// Does `work`, but no longer than until the worker must let go or the run's time is over.
     pub async fn unless_let_go<T>(&self, work: impl Future<Output = Result<T, Halt>>) -> Result<T, Halt> {
+        let gate = self.gate.lock().clone().filter(|_| !self.settled.load(Ordering::Relaxed));
+        let time_is_over = async {
+            match gate {
+                Some(gate) => gate.time_is_over().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             halt = self.must_let_go() => Err(halt),
+            halt = time_is_over => Err(halt),
             result = work => result,
         }
     }

@@ -98,7 +98,12 @@ pub(crate) async fn talk(context: &Arc<Context>, place: &Place, talk: Talk) -> R
             {
                 carry_on(context, place, &talk, &stage).await?
             }
-            known => launch(context, place, &talk, &key, known).await?,
+            known => {
+                if let Some(used_up) = place.gate.used_up() {
+                    return Err(used_up.halt());
+                }
+                launch(context, place, &talk, &key, known).await?
+            }
         };
         match &outcome.end {
             End::Deferred { call } => rest_until_answered(context, place, &call.tool_use_id).await?,
@@ -129,9 +134,10 @@ fn judged(context: &Context, place: &Place, outcome: Outcome) -> Result<Outcome,
     context.check()?;
     match &outcome.end {
         End::Completed => Ok(outcome),
-        _ if place.gate.exceeded().is_some() => Err(over_budget(place)),
+        _ if let Some(used_up) = place.gate.used_up() => Err(used_up.halt()),
         End::Interrupted => Err(Halt::failed("the agent was interrupted")),
         End::Deferred { .. } => Err(Halt::transient("the agent's call still waits for a decision")),
+        End::Failed { fault: Fault::RateLimit { .. }, .. } if let Some(limit) = place.gate.limit() => Err(limit),
         End::Failed { fault, message } if fault.transient() => {
             let after = match fault {
                 Fault::RateLimit { resets_at: Some(at) } => Some(at.since(context.shared.now())),
@@ -147,12 +153,6 @@ fn judged(context: &Context, place: &Place, outcome: Outcome) -> Result<Outcome,
         }
         End::Failed { message, .. } => Err(Halt::failed(message.clone())),
     }
-}
-
-fn over_budget(place: &Place) -> Halt {
-    let message =
-        place.gate.exceeded().map_or_else(|| "the budget is used up".to_owned(), |exceeded| exceeded.to_string());
-    Halt::Failed { why: Failure::Budget, message: format!("{message}; raise it and retry") }
 }
 
 /// Starts a process for the exchange: the first one, or one that takes over where another was lost or put to rest.
@@ -359,9 +359,9 @@ async fn drive(
                 halt = Some(why);
             }
             _ = tick.tick(), if halt.is_none() => {
-                if place.gate.exceeded().is_some() {
+                if let Some(why) = place.gate.ends_agent() {
                     control.stop();
-                    halt = Some(over_budget(place));
+                    halt = Some(why);
                 }
             }
             () = tokio::time::sleep(patience), if halt.is_some() => {

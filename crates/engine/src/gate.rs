@@ -104,7 +104,7 @@ impl fmt::Display for UsedUp {
         let flag = match self.what {
             Exceeded::Cost(_) => "usd",
             Exceeded::Tokens(_) => "tokens",
-            Exceeded::Seconds(_) => "minutes",
+            Exceeded::Seconds(_) => "time",
         };
         let (whose, run) = if self.of_run { ("this run", "run-") } else { ("the session", "") };
         let Self { what, session, .. } = self;
@@ -181,7 +181,8 @@ impl RunGate {
     /// A limit of the account that is not lifted soon.
     pub fn limit(&self) -> Option<Halt> {
         let wait = self.state.lock().limited_until?.since(self.shared.now());
-        let message = format!("a limit of the account at the model's API is reached; it is lifted in {}", in_words(wait));
+        let message =
+            format!("a limit of the account at the model's API is reached; it is lifted in {}", in_words(wait));
         Some(Halt::Transient { message, after: Some(wait) })
     }
 
@@ -210,13 +211,9 @@ impl RunGate {
     pub fn worked(&self) -> [Write; 2] {
         let now = self.shared.clock.monotonic();
         let watch = self.state.lock().watch;
-        let note = |key, worked: Duration| {
-            Write::Journal(key, u64::try_from(worked.as_millis()).unwrap_or(u64::MAX).into())
-        };
-        [
-            note(worked_key(self.run), watch.of_run(now)),
-            note(SESSION_WORKED_KEY.to_owned(), watch.of_session(now)),
-        ]
+        let note =
+            |key, worked: Duration| Write::Journal(key, u64::try_from(worked.as_millis()).unwrap_or(u64::MAX).into());
+        [note(worked_key(self.run), watch.of_run(now)), note(SESSION_WORKED_KEY.to_owned(), watch.of_session(now))]
     }
 }
 
@@ -264,8 +261,7 @@ impl egress::Gate for RunGate {
     async fn note(&self, note: egress::Note) {
         tracing::debug!(session = %self.session, ?note, "the way out");
         if let egress::Note::Answered { call: egress::Call::Messages, status, again, .. } = note {
-            self.state.lock().limited_until =
-                if status == 429 { lifted_at(again, self.shared.now()) } else { None };
+            self.state.lock().limited_until = if status == 429 { lifted_at(again, self.shared.now()) } else { None };
         }
     }
 }
@@ -320,10 +316,10 @@ mod tests {
         let said = |run, session| state(run, session).used_up(number, seconds(1000)).map(|used_up| used_up.to_string());
         let cost = |micros| Budget { cost: Some(MicroUsd(micros)), ..Budget::default() };
         assert_eq!(said(cost(11), cost(101)), None);
-        insta::assert_snapshot!(said(cost(10), cost(100)).expect("used up"), @"");
-        insta::assert_snapshot!(said(cost(11), cost(100)).expect("used up"), @"");
+        insta::assert_snapshot!(said(cost(10), cost(100)).expect("used up"), @"the budget of $0.0001 is spent (this run); raise it with `runyard session budget r/7 --run-usd N`, then `runyard session retry r/7`");
+        insta::assert_snapshot!(said(cost(11), cost(100)).expect("used up"), @"the budget of $0.0001 is spent (the session); raise it with `runyard session budget r/7 --usd N`, then `runyard session retry r/7`");
         let time = Budget { seconds: Some(50), ..Budget::default() };
-        insta::assert_snapshot!(said(Budget::default(), time).expect("used up"), @"");
+        insta::assert_snapshot!(said(Budget::default(), time).expect("used up"), @"the time budget of 50 s is over (the session); raise it with `runyard session budget r/7 --time N`, then `runyard session retry r/7`");
     }
 
     #[test]

@@ -58,6 +58,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A span of time as people say it, rounded up to whole seconds.
+pub(crate) fn in_words(span: Duration) -> String {
+    let seconds = u64::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
 impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -93,5 +105,17 @@ impl From<Halt> for crate::Problem {
             other => format!("{other:?}"),
         };
         Self::new(crate::ProblemCode::Internal, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_said_in_their_largest_units() {
+        let said =
+            [1, 999, 1001, 60_000, 61_000, 3_600_000, 3_659_000, 7_260_000].map(Duration::from_millis).map(in_words);
+        assert_eq!(said, ["1 s", "1 s", "2 s", "1 min", "1 min 1 s", "1 h", "1 h", "2 h 1 min"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What people ask: each command becomes reads, checks and one guarded commit.
 
+mod budget;
 mod done;
 mod merging;
 mod publishing;
@@ -13,13 +14,41 @@ mod views;
 pub(crate) const MANUAL: &str = "manual:";
 
 pub(crate) use publishing::publish_options;
-pub(crate) use runbooks::{keeps_what_is_done, version_event, version_of};
+pub(crate) use runbooks::{keeps_what_is_done, take_out_gone, version_event, version_of};
 
 use crate::{Command, Person, Problem, Reply, shared::Shared};
 use domain::Actor;
 
+/// How often a command is tried again when a worker or another person changed something at the same moment.
+const CLASHES: usize = 5;
+
 /// Does what `who` asks.
 pub(crate) async fn handle(shared: &Shared, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
+    if let Command::Execute { session, .. } | Command::Retry { session, .. } = &command {
+        steering::until_stopped(shared, *session).await?;
+    }
+    for _ in 0..CLASHES {
+        match handle_once(shared, who, command.clone()).await {
+            Err(problem) if problem.clash && is_one_commit(&command) => {}
+            result => return result,
+        }
+    }
+    handle_once(shared, who, command).await
+}
+
+/// True for commands that do nothing but reading before their one commit, so that a refused one did nothing.
+fn is_one_commit(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::AddRepository { .. }
+            | Command::CreateSession(_)
+            | Command::PullRequestComment { .. }
+            | Command::PullRequestRevise { .. }
+            | Command::Merge { .. }
+    )
+}
+
+async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
     let user = shared.user(who).await?;
     let by = Actor::Person(user.id);
     match command {
@@ -52,6 +81,7 @@ pub(crate) async fn handle(shared: &Shared, who: Option<&Person>, command: Comma
         Command::Revert { session, step } => steering::revert(shared, &user, session, &step).await,
         Command::MarkDone { session, step } => done::mark_done(shared, &user, session, &step).await,
         Command::Cancel { session, action } => steering::cancel(shared, session, action).await,
+        Command::Budget { session, budget, run_budget } => budget::set(shared, by, session, budget, run_budget).await,
         Command::Archive { session, archived } => steering::archive(shared, by, session, archived).await,
         Command::Diff { session, step } => views::diff(shared, session, step.as_deref()).await,
         Command::PullRequests { session, repository } => reviews::list(shared, session, repository.as_deref()).await,

@@ -153,6 +153,7 @@ impl From<StoreError> for Problem {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self::new(code, message)
+        let clash = matches!(error, StoreError::Stale { .. } | StoreError::Refused(_));
+        Self { clash, ..Self::new(code, message) }
     }
 }

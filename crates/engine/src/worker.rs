@@ -3,12 +3,16 @@
 use crate::{
     actions,
     context::{Context, LetGo},
-    halt::{Halt, chain},
+    halt::{Halt, chain, in_words},
     publish, queue,
+    settings::Settings,
     shared::Shared,
     stack, workspace,
 };
-use domain::{ActionKind, ActionState, EventPayload, Failure, NoteLevel, RunEvent, StepEvent, StepState, Timestamp};
+use domain::{
+    ActionKind, ActionState, Actor, EventPayload, Failure, NoteLevel, RequestState, RunEvent, StepEvent, StepState,
+    Timestamp,
+};
 use rand::Rng;
 use std::{sync::Arc, time::Duration};
 use store::{Claim, ClaimLimits, Write};
@@ -61,6 +65,7 @@ async fn work(shared: &Arc<Shared>, claim: Claim) {
         Ok(result) => result,
         Err(error) => Err(Halt::failed(format!("a bug in Runyard ended the work: {error}"))),
     };
+    note_worked(&context).await;
     match settle(&context, result).await {
         Ok(()) => tell_progress(&context).await,
         Err(error) => {
@@ -103,6 +108,8 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
                 // Others may have seen us silent for that long.
                 say(LetGo::Fenced);
             }
+            note_worked(&context).await;
+            take_over_budgets(&context).await;
             let sandbox = context.sandbox.lock().clone();
             if let Some(sandbox) = sandbox {
                 match sandbox.renew(context.sandbox_lease()).await {
@@ -132,12 +139,55 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
     }
 }
 
+/// Notes how long was worked, for the time budgets. What is not noted when the server dies is not counted.
+async fn note_worked(context: &Context) {
+    let gate = context.gate.lock().clone();
+    if let Some(gate) = gate
+        && let Err(error) = context.try_commit(&gate.worked(), &[]).await
+    {
+        tracing::debug!(error = chain(&error), "failed to note how long was worked");
+    }
+}
+
+/// A person may raise or lower a budget while it is being used up.
+async fn take_over_budgets(context: &Context) {
+    let gate = context.gate.lock().clone();
+    if let Some(gate) = gate
+        && let Ok(Some(session)) = context.shared.store.session(context.session.id).await
+    {
+        gate.set_budgets(&session);
+    }
+}
+
+/// True when a person asked to stop the action, whatever else ended the attempt.
+async fn is_to_stop(context: &Context) -> Result<bool, Halt> {
+    Ok(context.shared.store.action(context.action.id).await?.is_some_and(|action| action.stop_requested))
+}
+
+/// An attempt that ended before its run was looked up still ends the run that an earlier attempt left open.
+async fn find_open_run(context: &Context) -> Result<(), Halt> {
+    if context.run().is_none() {
+        let runs = context.shared.store.runs(context.session.id).await?;
+        if let Some(run) = runs.into_iter().rev().find(|run| run.action == context.action.id && !run.state.is_over()) {
+            context.set_run(run);
+        }
+    }
+    Ok(())
+}
+
 /// Writes down what came of an action, in one transaction.
 async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt> {
-    let Err(halt) = result else { return Ok(()) };
+    let Err(mut halt) = result else { return Ok(()) };
+    if matches!(halt, Halt::Transient { .. }) && is_to_stop(context).await? {
+        halt = Halt::Stopped;
+    }
+    if matches!(halt, Halt::Stopped | Halt::Failed { .. } | Halt::Transient { .. }) {
+        find_open_run(context).await?;
+    }
     tracing::info!(session = %context.session.number, action = context.action.kind.name(), ?halt, "an action did not finish");
     match halt {
-        Halt::Fenced | Halt::Waiting => Ok(()),
+        Halt::Fenced => Ok(()),
+        Halt::Waiting => stop_at_rest(context).await,
         Halt::GoingDown => hand_back(context, None).await,
         Halt::Stopped => {
             crash_point!("crash-stop-heard");
@@ -155,37 +205,80 @@ async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt>
         }
         Halt::Transient { message, after } => {
             kill_everything(context).await;
-            let key = format!("transient:{}", context.action.id);
-            let failures: i64 = context.journal(&key).await?.unwrap_or(0) + 1;
-            if failures > context.shared.settings.transient_retries {
-                let message = format!("{message} (tried {failures} times)");
-                return finish(context, RunEvent::Fail(Failure::Error), Failure::Error, message).await;
-            }
-            let wait = after.unwrap_or_else(|| backoff(context, failures));
-            let text = format!(
-                "{message}; trying again in {} s ({failures} of {})",
-                wait.as_secs().max(1),
-                context.shared.settings.transient_retries
-            );
-            let mut writes = vec![Write::Journal(key, failures.into())];
-            let mut events = vec![EventPayload::Note { level: NoteLevel::Warning, text: text.clone() }];
-            let (w, e) = context.run_moves(RunEvent::Fail(Failure::Error), Some(message))?;
-            writes.extend(w);
-            events.extend(e);
-            if let ActionKind::ExecuteStep { step, .. } = context.action.kind {
-                let (w, e) = context.step_moves(step, StepEvent::Queue).await.unwrap_or_default();
-                writes.extend(w);
-                events.extend(e);
-            }
-            writes.push(requeue(context, Some(context.shared.now().after(wait))));
-            context.commit(&writes, &events).await
+            try_again_later(context, message, after).await?;
+            keep_what_it_did(context).await;
+            Ok(())
         }
     }
 }
 
-/// Exponential back-off with full jitter.
-fn backoff(context: &Context, failures: i64) -> Duration {
-    let settings = &context.shared.settings;
+/// A stop that was asked for while the action was being put to rest: the next claim ends it at once.
+async fn stop_at_rest(context: &Context) -> Result<(), Halt> {
+    if !is_to_stop(context).await? {
+        return Ok(());
+    }
+    let wake = Write::Action {
+        id: context.action.id,
+        from: ActionState::Waiting,
+        to: ActionState::Queued,
+        not_before: Some(context.shared.now()),
+        handed_back: false,
+    };
+    // Refused when the one who stopped it, or an answer, was faster.
+    let _ = context.commit(&[wake], &[]).await;
+    Ok(())
+}
+
+/// Ends the run and puts the action back into the queue for later; fails it when that was done too often.
+async fn try_again_later(context: &Context, message: String, after: Option<Duration>) -> Result<(), Halt> {
+    let shared = &context.shared;
+    let key = format!("transient:{}", context.action.id);
+    let failures: i64 = context.journal(&key).await?.unwrap_or(0) + 1;
+    let most = shared.settings.transient_retries;
+    if failures > most {
+        let message = format!(
+            "{message} (tried {failures} times); `runyard session retry {}` tries again",
+            context.session.number
+        );
+        return finish(context, RunEvent::Fail(Failure::Error), Failure::Error, message).await;
+    }
+    // Those who wait for the same limit do not all come back in the same moment.
+    let wait = after.unwrap_or_default() + backoff(&shared.settings, failures);
+    let text = format!("{message}; trying again in {} ({failures} of {most})", in_words(wait));
+    let mut writes = vec![Write::Journal(key, failures.into())];
+    let mut events = vec![EventPayload::Note { level: NoteLevel::Warning, text }];
+    let (w, e) = context.run_moves(RunEvent::Fail(Failure::Error), Some(message))?;
+    writes.extend(w);
+    events.extend(e);
+    let (w, e) = withdraw_requests(context).await?;
+    writes.extend(w);
+    events.extend(e);
+    let version = shared.store.runbook(context.session.id, None).await?;
+    if let (ActionKind::ExecuteStep { step, .. }, Some(version)) = (&context.action.kind, &version) {
+        let steps = shared.store.steps(context.session.id).await?;
+        let mut state = steps.iter().find(|row| row.id == *step).map_or(StepState::NotStarted, |row| row.state);
+        if state == StepState::Waiting {
+            writes.push(Write::Step { id: *step, from: state, event: StepEvent::Resume });
+            state = StepState::InProgress;
+        }
+        if state == StepState::InProgress {
+            writes.push(Write::Step { id: *step, from: state, event: StepEvent::Queue });
+            events.push(queue::step_event(version, *step, StepState::Queued));
+        }
+    }
+    writes.push(requeue(context, Some(shared.now().after(wait))));
+    context.commit(&writes, &events).await?;
+    if is_to_stop(context).await? {
+        let steps = shared.store.steps(context.session.id).await?.into_iter().map(|step| (step.id, step)).collect();
+        let (writes, events) = queue::take_out(&context.action, version.as_ref(), &steps);
+        // Refused when the one who stopped it did so already.
+        let _ = context.commit(&writes, &events).await;
+    }
+    Ok(())
+}
+
+/// Exponential back-off, half of it jitter.
+fn backoff(settings: &Settings, failures: i64) -> Duration {
     let exponent = u32::try_from(failures - 1).unwrap_or(0).min(16);
     let ceiling = settings.backoff.saturating_mul(1 << exponent).min(settings.backoff_cap);
     let ceiling = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -208,7 +301,12 @@ async fn hand_back(context: &Context, not_before: Option<Timestamp>) -> Result<(
 
 /// Nothing that the action started in the sandbox may outlive it.
 async fn kill_everything(context: &Context) {
-    let sandbox = context.sandbox.lock().clone();
+    let held = context.sandbox.lock().clone();
+    let sandbox = match held {
+        Some(sandbox) => Some(sandbox),
+        // An attempt before this one may have left a living sandbox.
+        None => workspace::living(context).await.unwrap_or_default(),
+    };
     if let Some(sandbox) = sandbox
         && let Err(error) = sandbox.kill_all().await
     {
@@ -262,12 +360,9 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
         writes.extend(w);
         events.extend(e);
     }
-    for request in shared.store.requests(context.session.id).await? {
-        if request.state == domain::RequestState::Open && request.run.is_some() {
-            writes.push(Write::Request(request.id, domain::RequestState::Cancelled));
-            events.push(EventPayload::Answer { request: request.id, from: domain::Actor::System, answer: None });
-        }
-    }
+    let (w, e) = withdraw_requests(context).await?;
+    writes.extend(w);
+    events.extend(e);
     let version = shared.store.runbook(context.session.id, None).await?;
     for row in shared.store.queue(context.session.id).await? {
         if row.state == ActionState::Queued && matches!(row.kind, ActionKind::ExecuteStep { .. } | ActionKind::Finish) {
@@ -286,6 +381,18 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
         handed_back: true,
     });
     context.commit(&writes, &events).await
+}
+
+/// What the run asked is not waited for any more.
+async fn withdraw_requests(context: &Context) -> Result<(Vec<Write>, Vec<EventPayload>), Halt> {
+    let (mut writes, mut events) = (Vec::new(), Vec::new());
+    for request in context.shared.store.requests(context.session.id).await? {
+        if request.state == RequestState::Open && request.run.is_some() {
+            writes.push(Write::Request(request.id, RequestState::Cancelled));
+            events.push(EventPayload::Answer { request: request.id, from: Actor::System, answer: None });
+        }
+    }
+    Ok((writes, events))
 }
 
 fn headline(context: &Context, event: RunEvent) -> &'static str {

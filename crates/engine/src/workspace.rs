@@ -70,6 +70,22 @@ pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Ha
     Ok(None)
 }
 
+/// The session's sandbox on this machine if it still lives; it is held from then on.
+pub(crate) async fn living(context: &Context) -> Result<Option<Arc<dyn Sandbox>>, Halt> {
+    let shared = &context.shared;
+    for record in shared.store.sandboxes(context.session.id).await? {
+        if record.host != shared.host || record.state != SandboxState::Ready {
+            continue;
+        }
+        let Ok(provider) = serde_json::from_value::<sandbox::Record>(record.provider) else { continue };
+        if let Ok(sandbox) = shared.provider.adopt(&provider, context.sandbox_lease()).await {
+            *context.sandbox.lock() = Some(sandbox.clone());
+            return Ok(Some(sandbox));
+        }
+    }
+    Ok(None)
+}
+
 /// Starts a sandbox that ended on the workspace that it left.
 async fn revive(
     context: &Context,
@@ -83,6 +99,10 @@ async fn revive(
     let mirror = mirror.map_err(|error| lost(chain(&error)))?;
     let spec = spec_of(context, &mirror, record.id).await.map_err(|halt| lost(format!("{halt:?}")))?;
     let sandbox = shared.provider.create(spec).await?;
+    if !sandbox.continued() {
+        shared.provider.destroy(sandbox.record()).await?;
+        return Err(lost("its workspace is not there any more".to_owned()));
+    }
     let mut record = record.clone();
     record.provider = serde_json::to_value(sandbox.record()).map_err(|error| lost(error.to_string()))?;
     let detail = format!("{}; started again on the workspace that it left", record.id);
@@ -95,7 +115,11 @@ async fn revive(
 /// Removes what is left of a sandbox and says so on record.
 async fn forget(context: &Context, mut record: SandboxRecord, provider: Option<&sandbox::Record>) -> Result<(), Halt> {
     match provider {
-        Some(provider) => context.shared.provider.destroy(provider).await?,
+        Some(provider) => match context.shared.provider.destroy(provider).await {
+            // The data directory was moved: what that record names is not ours to remove.
+            Err(sandbox::Error::Invalid(_)) => context.shared.provider.destroy_unrecorded(record.id).await?,
+            other => other?,
+        },
         None => context.shared.provider.destroy_unrecorded(record.id).await?,
     }
     record.state = SandboxState::Destroyed;
@@ -182,7 +206,7 @@ async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Hal
     *context.sandbox.lock() = Some(sandbox);
     let mut events =
         vec![EventPayload::SandboxState { state: SandboxState::Ready, detail: format!("{}; {workspace}", record.id) }];
-    let open = open_limits(shared.provider.probe().await);
+    let open = open_limits(shared.provider.limits().await);
     if !open.is_empty() {
         let text = format!("These limits of the sandbox do not hold on this machine: {}.", open.join("; "));
         events.push(EventPayload::Note { level: NoteLevel::Warning, text });
@@ -207,12 +231,12 @@ async fn spec_of(context: &Context, mirror: &Mirror, id: SandboxId) -> Result<Sa
     })
 }
 
-/// Limits that the machine cannot hold, in words.
+/// Limits that the machine cannot hold, in words, from [`sandbox::Provider::limits`].
 fn open_limits(report: sandbox::Report) -> Vec<String> {
     report
         .checks
         .into_iter()
-        .filter(|check| check.name.starts_with("limit") && check.status != sandbox::Status::Ok)
+        .filter(|check| check.status != sandbox::Status::Ok)
         .map(|check| format!("{} ({})", check.name, check.detail))
         .collect()
 }

@@ -87,6 +87,14 @@ impl EngineHost {
         }
     }
 
+    /// While a person is waited for, the run's time stands still.
+    fn set_waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+        if let Some(gate) = self.context.gate.lock().as_ref() {
+            gate.set_working(!waits);
+        }
+    }
+
     pub fn waits_for_person(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
@@ -187,21 +195,21 @@ impl EngineHost {
                 id
             }
         };
-        self.waits.store(true, Ordering::Relaxed);
+        self.set_waits(true);
         loop {
             let session = store.session(context.session.id).await?;
             let seen = session.map_or(0, |session| session.last_event);
             let requests = store.requests(context.session.id).await?;
             match requests.into_iter().find(|request| request.id == id).map(|request| request.state) {
                 Some(RequestState::Answered { answer, .. }) => {
-                    self.waits.store(false, Ordering::Relaxed);
+                    self.set_waits(false);
                     let (writes, events) = self.waiting(false).await?;
                     context.commit(&writes, &events).await?;
                     return Ok(answer.into());
                 }
                 Some(RequestState::Open) => {}
                 _ => {
-                    self.waits.store(false, Ordering::Relaxed);
+                    self.set_waits(false);
                     return Ok(Decision::Deny { reason: "nobody answers any more".to_owned(), interrupt: false });
                 }
             }
@@ -272,7 +280,7 @@ impl Host for EngineHost {
     }
 
     async fn withdraw(&self, tool_use_id: &str) {
-        self.waits.store(false, Ordering::Relaxed);
+        self.set_waits(false);
         let context = &self.context;
         let Ok(requests) = context.shared.store.requests(context.session.id).await else { return };
         let open = requests

@@ -8,10 +8,10 @@ use crate::{
     shared::Shared,
 };
 use domain::{
-    Action, ActionId, ActionKind, ActionState, Actor, Answer, EventPayload, Failure, PrMode, Request, RequestId,
+    Action, ActionId, ActionKind, ActionState, Actor, Answer, EventPayload, Failure, Mode, PrMode, Request, RequestId,
     RequestKind, RequestState, RunbookVersion, Session, SessionNumber, Step, StepEvent, StepId, StepState, User,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 use store::{Fence, Write};
 
 /// Longest message in bytes.
@@ -121,11 +121,47 @@ pub(crate) async fn execute(
         events.push(step_event(&version, *id, StepState::Queued));
         numbers.push(version.step(*id).map_or_else(String::new, |step| step.number.clone()));
     }
+    let last = queue.iter().any(|row| row.kind == ActionKind::Finish);
+    let rest = |leaf: &domain::VersionStep| {
+        !chosen.contains(&leaf.id) && steps.get(&leaf.id).is_none_or(|step| state_is_open(step.state))
+    };
+    if session.mode == Mode::OneShot && !last && !version.leaves().any(rest) {
+        // What a failure took out of the queue: the pull requests are ready for review when everything is done.
+        let place = i64::try_from(chosen.len()).unwrap_or(i64::MAX - 1) + 1;
+        writes.push(Write::Enqueue(queued(shared, &session, &queue, place, ActionKind::Finish, Some(user.id))));
+    }
     if let Some(text) = note {
         events.push(EventPayload::Message { from: Actor::Person(user.id), run: None, text: text.to_owned() });
     }
     shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
     Ok(Reply::Queued(numbers))
+}
+
+/// Nothing was done about it and nothing is about to be.
+fn state_is_open(state: StepState) -> bool {
+    matches!(state, StepState::NotStarted | StepState::Failed(_))
+}
+
+/// How long a new request to execute waits for the end of what is being stopped.
+const STOPPING: Duration = Duration::from_secs(15);
+
+/// Waits until nothing is being stopped any more: what is asked after a stop starts after it.
+pub(super) async fn until_stopped(shared: &Shared, session: SessionNumber) -> Result<(), Problem> {
+    let session = shared.session(session).await?;
+    let over = async {
+        loop {
+            let seen = shared.store.session(session.id).await?.map_or(0, |session| session.last_event);
+            let queue = shared.store.queue(session.id).await?;
+            if !queue.iter().any(|row| row.stop_requested && row.state == ActionState::Running) {
+                return Ok(());
+            }
+            shared.store.wait_for_events(session.id, seen).await;
+        }
+    };
+    tokio::time::timeout(STOPPING, over).await.unwrap_or_else(|_| {
+        Err(Problem::new(ProblemCode::Conflict, format!("{} is still being stopped", session.number))
+            .mend("ask again in a moment"))
+    })
 }
 
 /// Asks the running action's worker to stop and takes queued steps out of the queue, in one commit.
@@ -143,12 +179,14 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
     };
     let mut writes = Vec::new();
     let mut events = Vec::new();
+    let mut stopping = None;
     let mut running = None;
     let mut removed = Vec::new();
     for action in &queue {
         match action.state {
             ActionState::Running => {
                 running = Some(number(action));
+                stopping = Some(action.id);
                 writes.push(Write::RequestStop(action.id));
             }
             ActionState::Waiting => {
@@ -170,8 +208,15 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
     }
     if !writes.is_empty() {
         shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
-        crash_point!("crash-stop-requested");
         shared.stops.notify_waiters();
+    }
+    if let Some(id) = stopping {
+        // Its worker may have put it to rest, or back into the queue, between reading and asking.
+        let now = shared.store.action(id).await?.map(|action| action.state);
+        if matches!(now, Some(ActionState::Waiting | ActionState::Queued)) {
+            let clash = Problem::new(ProblemCode::Conflict, "the action was put to rest at the same moment");
+            return Err(Problem { clash: true, ..clash });
+        }
     }
     Ok(Reply::Stopped { running, removed })
 }
