@@ -1,6 +1,5 @@
 //! Process 1 of a sandbox: owns its execs, its lease and its way out.
 
-mod archive;
 mod exec;
 mod feed;
 mod forward;

@@ -1,12 +1,12 @@
 //! Connections of clients.
 
 use super::{
-    Sandbox, archive,
+    Sandbox,
     feed::{self, Credit, DataWriter, Sender},
     forward,
 };
 use shim::{
-    frame,
+    archive, frame,
     proto::{Answer, Call, Ended, Refusal, Reply, Request, VERSION},
 };
 use std::{

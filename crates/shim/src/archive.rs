@@ -3,17 +3,19 @@
 //! What is inside changes under our feet and means ill, so every name is opened below a directory that is held open, and
 //! the kernel refuses to follow any link on the way (openat2(2)).
 
+use crate::proto::{OPEN_ROOTS, Refusal};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
 };
-use shim::proto::{OPEN_ROOTS, Refusal};
 use std::{
+    cell::Cell,
     ffi::OsStr,
     fs::File,
     io::{self, Read, Write},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Component, Path, PathBuf},
+    rc::Rc,
 };
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -21,6 +23,8 @@ use tar::{Archive, Builder, EntryType, Header};
 const MAX_ENTRIES: usize = 200_000;
 /// Bytes of one archive's files.
 const MAX_BYTES: u64 = 4 << 30;
+/// Bytes between the files of two entries: headers, long names, extensions. The reader of archives keeps them in memory.
+const MAX_HEADERS: u64 = 256 << 10;
 /// Directories within each other.
 const MAX_DEPTH: usize = 100;
 
@@ -30,10 +34,15 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 pub fn unpack(root: &OwnedFd, path: &str, tar: impl Read) -> Result<(), Refusal> {
     let inside = open_root(path)?;
     let top = make_dirs(root, &inside).map_err(|e| failed(path, e.into()))?;
-    let mut archive = Archive::new(tar);
+    let ration = Rc::new(Cell::new(MAX_HEADERS));
+    let mut archive = Archive::new(Rationed { inner: tar, left: ration.clone() });
     let (mut count, mut bytes) = (0, 0_u64);
-    for entry in archive.entries().map_err(|e| failed("the archive", e))? {
+    let mut entries = archive.entries().map_err(|e| failed("the archive", e))?;
+    loop {
+        ration.set(MAX_HEADERS);
+        let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(|e| failed("the archive", e))?;
+        ration.set(u64::MAX);
         let name = entry.path().map_err(|e| failed("an entry's name", e))?.into_owned();
         count += 1;
         bytes = bytes.saturating_add(entry.size());
@@ -44,6 +53,25 @@ pub fn unpack(root: &OwnedFd, path: &str, tar: impl Read) -> Result<(), Refusal>
         put(&top, &name, &mut entry)?;
     }
     Ok(())
+}
+
+/// Gives no more bytes than are `left`: then it is an error.
+struct Rationed<R> {
+    inner: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(io::Error::other(format!("an entry has more than {MAX_HEADERS} bytes of headers")));
+        }
+        let room = to.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let length = self.inner.read(&mut to[..room])?;
+        self.left.set(left - length as u64);
+        Ok(length)
+    }
 }
 
 fn put(top: &OwnedFd, name: &Path, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), Refusal> {
