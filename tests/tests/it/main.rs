@@ -6,6 +6,7 @@ mod crash;
 mod happy;
 mod killed;
 mod people;
+mod plans;
 mod real_task;
 mod scripts;
 mod stopped;

@@ -53,6 +53,11 @@ pub fn held(name: &str) -> Value {
     json!({ "say": "I think about it.", "hold": { "until": name } })
 }
 
+/// A turn that waits until the test lets it go on, and then calls these tools.
+pub fn held_then(name: &str, tools: &[Value]) -> Value {
+    json!({ "say": "I think about it.", "hold": { "until": name }, "tools": tools })
+}
+
 /// Hands a runbook in.
 pub fn submit(runbook: &str) -> Value {
     json!({ "name": "mcp__runyard__submit_plan", "input": { "runbook": runbook } })

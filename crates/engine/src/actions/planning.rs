@@ -171,25 +171,30 @@ impl PlanTools {
                 None,
                 context.shared.now(),
             );
+            let (mut gone, mut events) = (Vec::new(), vec![people::version_event(&version, Actor::Agent)]);
             if let Some(before) = &before {
                 let steps = self.read(context.shared.store.steps(context.session.id).await)?;
                 let steps = steps.into_iter().map(|step| (step.id, step)).collect();
                 people::keeps_what_is_done(before, &version, &steps).map_err(|problem| {
                     format!("The runbook was not taken: {}; {}", problem.message, problem.mend.unwrap_or_default())
                 })?;
+                let queue = self.read(context.shared.store.queue(context.session.id).await)?;
+                let (w, e) = people::take_out_gone(&queue, before, &version, &steps);
+                gone = w;
+                events.extend(e);
             }
             let leaves = version.leaves().count();
             let said = format!(
                 "Taken as version {} with {leaves} executable step(s). You are done; say so in one sentence.",
                 version.version
             );
-            let writes = [
+            let mut writes = vec![
                 Write::AddRunbook(version.clone(), fresh),
                 Write::Journal(accepted_key(self.run), version.version.into()),
                 Write::Journal(key.to_owned(), said.clone().into()),
             ];
-            let event = people::version_event(&version, Actor::Agent);
-            match context.try_commit(&writes, &[event]).await {
+            writes.extend(gone);
+            match context.try_commit(&writes, &events).await {
                 Ok(()) => return Ok(said),
                 Err(StoreError::Stale { .. }) => {}
                 Err(error) => return self.read(Err(error)),

@@ -1,10 +1,10 @@
 //! Editing the runbook: every change is a new version.
 
 use super::steering::plan_of;
-use crate::{Edit, Problem, ProblemCode, Reply, shared::Shared};
+use crate::{Edit, Problem, ProblemCode, Reply, queue::take_out, shared::Shared};
 use domain::{
-    Actor, EventPayload, Mint, RunbookVersion, Session, SessionNumber, Step, StepId, Timestamp, User, UserId,
-    VersionStep,
+    Action, ActionKind, ActionState, Actor, EventPayload, Mint, NoteLevel, RunbookVersion, Session, SessionNumber,
+    Step, StepId, Timestamp, User, UserId, VersionStep,
 };
 use runbook::Document;
 use std::collections::HashMap;
@@ -60,7 +60,35 @@ pub(crate) fn version_event(version: &RunbookVersion, from: Actor) -> EventPaylo
     }
 }
 
-/// Refuses a new version that changes a completed step's text or takes away a step that is completed or at work.
+/// Takes the steps out of the queue that a new version no longer has, or that are no leaves in it any more.
+pub(crate) fn take_out_gone(
+    queue: &[Action],
+    before: &RunbookVersion,
+    after: &RunbookVersion,
+    states: &HashMap<StepId, Step>,
+) -> (Vec<Write>, Vec<EventPayload>) {
+    let (mut writes, mut events) = (Vec::new(), Vec::new());
+    for action in queue.iter().filter(|action| action.state == ActionState::Queued) {
+        let ActionKind::ExecuteStep { step, .. } = action.kind else { continue };
+        if after.leaves().any(|leaf| leaf.id == step) {
+            continue;
+        }
+        let (w, e) = take_out(action, Some(before), states);
+        writes.extend(w);
+        events.extend(e);
+        if let Some(gone) = before.step(step) {
+            let text = format!(
+                "Step {} `{}` was queued, but version {} has no such step to execute; it left the queue.",
+                gone.number, gone.title, after.version
+            );
+            events.push(EventPayload::Note { level: NoteLevel::Info, text });
+        }
+    }
+    (writes, events)
+}
+
+/// Refuses a new version that changes a completed step's text, or takes away or divides a step that is completed or at
+/// work.
 pub(crate) fn keeps_what_is_done(
     before: &RunbookVersion,
     after: &RunbookVersion,
@@ -84,6 +112,14 @@ pub(crate) fn keeps_what_is_done(
                 format!("step {} `{}` is completed, so its text cannot change", leaf.number, leaf.title),
             )
             .mend("revert the step first, or leave its text as it is"));
+        }
+        if after.step(leaf.id).is_some_and(|step| !step.leaf) {
+            let how = if row.state.is_completed() { "is completed" } else { "is being executed" };
+            return Err(Problem::new(
+                ProblemCode::Conflict,
+                format!("step {} `{}` {how}, so it cannot get substeps", leaf.number, leaf.title),
+            )
+            .mend("put what is to be added into a step of its own"));
         }
         if is.is_none() {
             return Err(Problem::new(
@@ -157,7 +193,7 @@ pub(super) async fn edit(
     if let Some(before) = &current {
         keeps_what_is_done(before, &version, &states)?;
     }
-    store_version(shared, &session, version, fresh, Actor::Person(user.id)).await
+    store_version(shared, &session, current.as_ref().map(|before| (before, &states)), version, fresh, user).await
 }
 
 /// Makes an older version the newest again.
@@ -182,20 +218,25 @@ pub(super) async fn restore(
     };
     keeps_what_is_done(&current, &version, &states)?;
     let fresh = version.leaves().map(|step| (step.id, shared.mint.uuid())).collect();
-    store_version(shared, &session, version, fresh, Actor::Person(user.id)).await
+    store_version(shared, &session, Some((&current, &states)), version, fresh, user).await
 }
 
 async fn store_version(
     shared: &Shared,
     session: &Session,
+    before: Option<(&RunbookVersion, &HashMap<StepId, Step>)>,
     version: RunbookVersion,
     fresh: Vec<(StepId, Uuid)>,
-    from: Actor,
+    user: &User,
 ) -> Result<Reply, Problem> {
-    let event = version_event(&version, from);
-    shared
-        .store
-        .commit(session.id, Fence::Open, &[Write::AddRunbook(version.clone(), fresh)], &[event], shared.now())
-        .await?;
+    let mut writes = vec![Write::AddRunbook(version.clone(), fresh)];
+    let mut events = vec![version_event(&version, Actor::Person(user.id))];
+    if let Some((before, states)) = before {
+        let queue = shared.store.queue(session.id).await?;
+        let (w, e) = take_out_gone(&queue, before, &version, states);
+        writes.extend(w);
+        events.extend(e);
+    }
+    shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
     Ok(Reply::Version(Box::new(version)))
 }
