@@ -40,7 +40,7 @@ pub(crate) async fn commit_leaf(
     }
     let step = version.step(leaf).ok_or_else(|| Halt::failed("the step is no longer in the runbook"))?;
     let top = version.top_level(leaf).unwrap_or(step);
-    let message = commit_message(context, run, &format!("{} {}", step.number, step.title), &step.number, said);
+    let message = commit_message(context, run, &format!("{} {}", step.number, step.title), Some(&step.number), said);
     let commit = make_commit(context, &place.mirror, run, &base, tree, &message).await?;
     let whole = matches!(goal_key(&goal, &changes), ChangeKey::Session);
     let title = body::title(&context.session, &top.title, whole, in_progress(context));
@@ -87,7 +87,7 @@ pub(crate) async fn commit_onto(
     if change.head != base {
         return Err(Halt::transient("the branch moved in the meantime"));
     }
-    let message = commit_message(context, run, subject, "", said);
+    let message = commit_message(context, run, subject, None, said);
     let commit = make_commit(context, &place.mirror, run, &base, tree, &message).await?;
     change.head = commit.clone();
     note_commit(context, &place.mirror, run, change, commit).await
@@ -144,17 +144,10 @@ async fn make_commit(
     Ok(mirror.commit_tree(tree, std::slice::from_ref(base), message, &who, &who).await?)
 }
 
-fn commit_message(context: &Context, run: &Run, subject: &str, step: &str, said: &str) -> Message {
-    let mut message = Message::new(subject);
-    if !said.trim().is_empty() {
-        message = message.paragraph(said.trim());
-    }
-    message = message.trailer("Runyard-Session", &context.session.number.to_string());
-    if !step.is_empty() {
-        message = message.trailer("Runyard-Step", step);
-    }
-    message = message
-        .trailer("Runyard-Run", &run.id.to_string())
+fn commit_message(context: &Context, run: &Run, subject: &str, step: Option<&str>, said: &str) -> Message {
+    let mut message = Message::new(subject)
+        .paragraph(said)
+        .provenance(context.session.number, step, Some(run.id))
         .co_author(&context.requester.name, &context.requester.email);
     if context.shared.settings.agent_attribution {
         message = message.co_author("Claude", "noreply@anthropic.com");

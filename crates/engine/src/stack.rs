@@ -127,8 +127,11 @@ pub(crate) async fn bring_in_line(
     mut change: Change,
     new_base: &CommitId,
 ) -> Result<Option<Change>, Halt> {
-    let message = Message::new(&format!("Merge {} into {}", change.base_branch, change.branch))
-        .trailer("Runyard-Session", &context.session.number.to_string());
+    let message = Message::new(&format!("Merge {} into {}", change.base_branch, change.branch)).provenance(
+        context.session.number,
+        None,
+        None,
+    );
     let who = signature(context, context.shared.now());
     let old_base = change.base.clone();
     let stack = Restack { old_base: &old_base, new_base, head: &change.head };
@@ -217,7 +220,8 @@ pub(crate) async fn keep_unfinished_tree(context: &Context, place: &Place) {
     let (Some(base), None) = (run.base.clone(), run.commit.clone()) else { return };
     let kept = async {
         if let Some(proposed) = place.propose(context, &base).await? {
-            let message = Message::new("Work of an unfinished run").trailer("Runyard-Run", &run.id.to_string());
+            let message = Message::new("Work of an unfinished run");
+            let message = message.provenance(context.session.number, None, Some(run.id));
             let who = signature(context, run.started_at);
             let commit = place.mirror.commit_tree(&proposed.tree, &[base], &message, &who, &who).await?;
             place.mirror.keep(&kept::run(run.id)?, &commit).await?;

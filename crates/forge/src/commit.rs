@@ -1,7 +1,7 @@
 //! Commits that we make: their messages and who made them.
 
 use crate::{Error, Mirror};
-use domain::{CommitId, RunId, SessionId, StepId, Timestamp};
+use domain::{CommitId, RunId, SessionNumber, Timestamp};
 
 /// The widest line of a message, in characters.
 const WIDTH: usize = 72;
@@ -67,12 +67,13 @@ impl Message {
         self
     }
 
-    /// Says which session, step and run made it: trailers `Runyard-Session`, `Runyard-Step`, `Runyard-Run`.
+    /// Says which session, step and run made it, as people write them: trailers `Runyard-Session: r/42`, `Runyard-Step:
+    /// 1.1`, `Runyard-Run` with the run's id.
     #[must_use]
-    pub fn provenance(self, session: SessionId, step: Option<StepId>, run: Option<RunId>) -> Self {
+    pub fn provenance(self, session: SessionNumber, step: Option<&str>, run: Option<RunId>) -> Self {
         let message = self.trailer("Runyard-Session", &session.to_string());
         let message = match step {
-            Some(step) => message.trailer("Runyard-Step", &step.to_string()),
+            Some(step) => message.trailer("Runyard-Step", step),
             None => message,
         };
         match run {

@@ -66,13 +66,15 @@ async fn merge(
     below: &CommitId,
 ) -> Result<bool, Halt> {
     let who = stack::signature(context, run.started_at);
-    let message = Message::new(&format!("Merge {} into {}", change.base_branch, change.branch))
-        .trailer("Runyard-Session", &context.session.number.to_string())
-        .trailer("Runyard-Run", &run.id.to_string());
+    let message = Message::new(&format!("Merge {} into {}", change.base_branch, change.branch)).provenance(
+        context.session.number,
+        None,
+        Some(run.id),
+    );
     let tree = match mirror.merge(&change.head, below).await? {
         Merge::Merged { tree } => tree,
         Merge::Conflict(conflict) => {
-            let markers = Message::new("Conflict, with markers").trailer("Runyard-Run", &run.id.to_string());
+            let markers = Message::new("Conflict, with markers");
             let marked =
                 mirror.commit_tree(&conflict.tree, std::slice::from_ref(&change.head), &markers, &who, &who).await?;
             mirror.keep(&kept::run(run.id)?, &marked).await?;
@@ -92,7 +94,7 @@ async fn merge(
             talk(context, &place, what).await?;
             let proposed = place.propose(context, &marked).await?;
             let tree = proposed.map_or(conflict.tree.clone(), |proposed| proposed.tree);
-            if let Some(path) = left_markers(mirror, &tree, &conflict.files, run, &who).await? {
+            if let Some(path) = left_markers(mirror, &tree, &conflict.files, &who).await? {
                 return Err(Halt::failed(format!(
                     "{path} still holds conflict markers; retry, or resolve it by hand on {}",
                     change.branch
@@ -120,12 +122,9 @@ async fn left_markers(
     mirror: &Mirror,
     tree: &CommitId,
     files: &[String],
-    run: &Run,
     who: &forge::Signature,
 ) -> Result<Option<String>, Halt> {
-    let probe = mirror
-        .commit_tree(tree, &[], &Message::new("Probe").trailer("Runyard-Run", &run.id.to_string()), who, who)
-        .await?;
+    let probe = mirror.commit_tree(tree, &[], &Message::new("Probe"), who, who).await?;
     for path in files {
         let Ok(Some(bytes)) = mirror.file_at(&probe, path, 16 << 20).await else { continue };
         let text = String::from_utf8_lossy(&bytes);

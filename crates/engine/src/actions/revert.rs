@@ -69,8 +69,7 @@ async fn undo(
     let name = version.step(leaf).map_or_else(String::new, |step| format!("{} {}", step.number, step.title));
     let message = Message::new(&format!("Revert {name}"))
         .paragraph(&format!("This takes back commit {}.", commit.short()))
-        .trailer("Runyard-Session", &context.session.number.to_string())
-        .trailer("Runyard-Run", &run.id.to_string())
+        .provenance(context.session.number, version.step(leaf).map(|step| step.number.as_str()), Some(run.id))
         .co_author(&context.requester.name, &context.requester.email);
     let made = mirror
         .commit_tree(&tree, std::slice::from_ref(&change.head), &message, &who, &who)

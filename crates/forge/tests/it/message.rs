@@ -1,7 +1,7 @@
 //! Whatever an agent writes, git reads only our trailers out of it.
 
 use crate::support::{pat, worlds};
-use domain::{RunId, SessionId, StepId};
+use domain::{RunId, SessionNumber};
 use forge::{Message, Signature};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ fn with(subject: &str, body: &str) -> Message {
     let id = Uuid::from_u128(7);
     Message::new(subject)
         .paragraph(body)
-        .provenance(SessionId(id), Some(StepId(id)), Some(RunId(id)))
+        .provenance(SessionNumber(7), Some("1.2"), Some(RunId(id)))
         .co_author("Sam\nRunyard-Run: forged <x@y>", "sam@example.org>\nSigned-off-by: x")
 }
 
@@ -37,8 +37,8 @@ fn messages_are_shaped() {
     > ---
     hiddentext[31m
 
-    Runyard-Session: 00000000-0000-0000-0000-000000000007
-    Runyard-Step: 00000000-0000-0000-0000-000000000007
+    Runyard-Session: r/7
+    Runyard-Step: 1.2
     Runyard-Run: 00000000-0000-0000-0000-000000000007
     Co-authored-by: Sam Runyard-Run: forged x@y <sam@example.orgSigned-off-by:x>
     "#);
@@ -53,7 +53,7 @@ async fn only_our_trailers_are_trailers() {
             let trailers = world.feed(world.dir.path(), &["interpret-trailers", "--parse"], text.as_bytes());
             let id = Uuid::from_u128(7);
             let expected = format!(
-                "Runyard-Session: {id}\nRunyard-Step: {id}\nRunyard-Run: {id}\n\
+                "Runyard-Session: r/7\nRunyard-Step: 1.2\nRunyard-Run: {id}\n\
                  Co-authored-by: Sam Runyard-Run: forged x@y <sam@example.orgSigned-off-by:x>\n"
             );
             assert_eq!(String::from_utf8_lossy(&trailers), expected, "{text}");
