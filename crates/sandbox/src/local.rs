@@ -72,11 +72,15 @@ impl Provider for LocalProvider {
         probe::probe(self).await
     }
 
+    async fn limits(&self) -> Report {
+        Report { checks: probe::limits(&self.shared).await }
+    }
+
     async fn create(&self, spec: SandboxSpec) -> Result<Arc<dyn Sandbox>, Error> {
-        let record = launch::launch(&self.shared, &spec).await?;
+        let (record, continued) = launch::launch(&self.shared, &spec).await?;
         let connected = connect(&record, spec.lease).await;
         match connected {
-            Ok(client) => Ok(Arc::new(LocalSandbox::new(record, client, self.shared.config.limits))),
+            Ok(client) => Ok(Arc::new(LocalSandbox::new(record, client, self.shared.config.limits, continued))),
             Err(error) => {
                 let _ = end(&record).await;
                 Err(error)
@@ -87,7 +91,7 @@ impl Provider for LocalProvider {
     async fn adopt(&self, record: &Record, lease: Lease) -> Result<Arc<dyn Sandbox>, Error> {
         let Record::Local(record) = record;
         let client = connect(record, lease).await?;
-        Ok(Arc::new(LocalSandbox::new(record.clone(), client, self.shared.config.limits)))
+        Ok(Arc::new(LocalSandbox::new(record.clone(), client, self.shared.config.limits, true)))
     }
 
     async fn destroy(&self, record: &Record) -> Result<(), Error> {

@@ -15,6 +15,10 @@ pub trait Provider: Send + Sync {
     /// What it can do on this machine. Looks afresh at each call.
     async fn probe(&self) -> Report;
 
+    /// The part of [`Provider::probe`] that tells whether the configured limits hold for a sandbox as a whole. Starts
+    /// nothing.
+    async fn limits(&self) -> Report;
+
     /// Makes a sandbox and starts its shim. Nothing is left behind on failure but a directory that `sweep` removes.
     ///
     /// If the sandbox's directory exists already (its shim ended, its workspace was kept) it is started on that
@@ -49,6 +53,9 @@ pub trait Sandbox: Send + Sync {
 
     /// How `/code` came to be.
     fn workspace(&self) -> Workspace;
+
+    /// Whether it goes on with a workspace that was there before this start of it; an adopted one does.
+    fn continued(&self) -> bool;
 
     /// The host directory that is `/run/egress` inside: listen there on `NAME.sock` (see `listen_in`), before or after
     /// the sandbox starts, and again after a restart.

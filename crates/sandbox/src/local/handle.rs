@@ -30,11 +30,12 @@ pub(super) struct LocalSandbox {
     local: LocalRecord,
     client: Arc<Client>,
     limits: Limits,
+    continued: bool,
 }
 
 impl LocalSandbox {
-    pub(super) fn new(local: LocalRecord, client: Arc<Client>, limits: Limits) -> Self {
-        Self { record: Record::Local(local.clone()), local, client, limits }
+    pub(super) fn new(local: LocalRecord, client: Arc<Client>, limits: Limits, continued: bool) -> Self {
+        Self { record: Record::Local(local.clone()), local, client, limits, continued }
     }
 
     async fn follow(&self, id: ExecId, from: u64) -> Result<Exec, Error> {
@@ -57,6 +58,10 @@ impl Sandbox for LocalSandbox {
 
     fn workspace(&self) -> Workspace {
         self.local.workspace
+    }
+
+    fn continued(&self) -> bool {
+        self.continued
     }
 
     fn egress_dir(&self) -> PathBuf {

@@ -21,10 +21,11 @@ use tokio::{
 /// Longer than the launcher's own patience with the shim.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Makes everything that a sandbox needs and starts its shim.
-pub(super) async fn launch(shared: &Shared, spec: &SandboxSpec) -> Result<LocalRecord, Error> {
+/// Makes everything that a sandbox needs and starts its shim. Tells whether its workspace was there before.
+pub(super) async fn launch(shared: &Shared, spec: &SandboxSpec) -> Result<(LocalRecord, bool), Error> {
     let fresh = shared.record(spec.id).is_none();
     let mut record = intend(shared, spec).await?;
+    let continued = !fresh && record.dir.join("code").is_dir();
     let started = start(shared, spec, &mut record).await;
     if let Err(error) = started {
         let _ = super::end(&record).await;
@@ -37,7 +38,7 @@ pub(super) async fn launch(shared: &Shared, spec: &SandboxSpec) -> Result<LocalR
         }
         return Err(error);
     }
-    Ok(record)
+    Ok((record, continued))
 }
 
 /// Chooses a uid and writes the record.

@@ -192,7 +192,8 @@ async fn look(sandbox: &Arc<dyn Sandbox>, argv: &[&str]) -> Result<String, Error
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-async fn limits(shared: &Shared) -> Vec<Check> {
+/// Whether the configured limits hold, tried on groups that are removed again.
+pub(super) async fn limits(shared: &Shared) -> Vec<Check> {
     let limits = shared.config.limits;
     let root = shared.root;
     let id = format!("probe-{}", uuid::Builder::from_random_bytes(rand::random()).into_uuid());

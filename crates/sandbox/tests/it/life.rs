@@ -123,6 +123,7 @@ async fn a_paused_workspace_is_continued_and_a_destroyed_one_is_gone_without_tra
     assert!(matches!(sandbox.list().await, Err(Error::Disconnected)));
     let again = rig.create(|spec| spec.id = id).await;
     assert_eq!(say(&again, "cat /code/file ~/file").await, "kept\ntoo");
+    assert_eq!((sandbox.continued(), again.continued()), (false, true));
     let twice = rig.provider.create(SandboxSpec::new(id, LEASE)).await.err().unwrap();
     assert!(matches!(twice, Error::Invalid(_)), "{twice:?}");
 
@@ -256,6 +257,8 @@ async fn the_doctor_tries_everything_and_leaves_nothing() {
         assert_eq!(check.status, if is_root() { Status::Ok } else { Status::Warn }, "{check:?}");
         assert_eq!(check.mend.is_some(), check.status != Status::Ok, "{check:?}");
     }
+    let limits: Vec<_> = report.checks.iter().filter(|check| check.name.ends_with("limit")).cloned().collect();
+    assert_eq!((limits.len(), rig.provider.limits().await.checks), (3, limits));
     assert_eq!(std::fs::read_dir(rig.data.path().join("sandboxes")).unwrap().count(), 0);
     assert_eq!(
         std::fs::read_dir(rig.data.path()).unwrap().count(),
