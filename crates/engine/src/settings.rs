@@ -59,6 +59,8 @@ pub struct AgentSettings {
     pub model: Option<String>,
     /// Where the Messages API is.
     pub base_url: String,
+    /// How often the agent itself asks the Messages API again before its run counts as a passing failure.
+    pub retries: u32,
     /// Rules per phase, in Claude Code's grammar.
     pub planning: ToolRules,
     /// Rules per phase, in Claude Code's grammar.

@@ -4,7 +4,7 @@ mod pull_request;
 mod session;
 
 pub use pull_request::{PrCommand, PrNumber};
-pub use session::{SessionArg, SessionCommand, Wait};
+pub use session::{Limit, Limits, SessionArg, SessionCommand, Wait};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{BranchName, MicroUsd, PrMode};

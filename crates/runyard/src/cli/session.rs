@@ -2,7 +2,7 @@
 
 use super::JsonArg;
 use clap::Subcommand;
-use domain::{RequestId, SessionNumber};
+use domain::{MicroUsd, RequestId, SessionNumber};
 use std::{path::PathBuf, str::FromStr};
 
 /// A session as people write it.
@@ -212,6 +212,19 @@ Examples:
         /// Its id as `queue` prints it, or the beginning of it
         action: String,
     },
+    /// Show what a session may use, or set it; it counts at once
+    #[command(after_help = "\
+Examples:
+  runyard session budget 42                      shows the limits
+  runyard session budget 42 --usd 5              all of the session may cost five dollars
+  runyard session budget 42 --run-time 2h        each run may work for two hours
+  runyard session budget 42 --tokens none        takes a limit away")]
+    Budget {
+        /// The session
+        session: Option<SessionArg>,
+        #[command(flatten)]
+        limits: Limits,
+    },
     /// Follow a session live and answer what it asks
     Attach {
         /// The session
@@ -223,6 +236,53 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+}
+
+/// New limits; those that are not given stay.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Limits {
+    /// US dollars that the session may cost
+    #[arg(long, value_name = "USD", value_parser = limit(crate::config::money))]
+    pub usd: Option<Limit<MicroUsd>>,
+    /// Tokens that the session may use, such as 500k
+    #[arg(long, value_name = "N", value_parser = limit(super::tokens))]
+    pub tokens: Option<Limit<i64>>,
+    /// Time that the session may work, such as 90m
+    #[arg(long, value_name = "SPAN", value_parser = limit(crate::config::seconds))]
+    pub time: Option<Limit<u64>>,
+    /// US dollars that one run may cost
+    #[arg(long, value_name = "USD", value_parser = limit(crate::config::money))]
+    pub run_usd: Option<Limit<MicroUsd>>,
+    /// Tokens that one run may use
+    #[arg(long, value_name = "N", value_parser = limit(super::tokens))]
+    pub run_tokens: Option<Limit<i64>>,
+    /// Time that one run may work
+    #[arg(long, value_name = "SPAN", value_parser = limit(crate::config::seconds))]
+    pub run_time: Option<Limit<u64>>,
+}
+
+/// A limit, or `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit<T> {
+    /// No limit any more.
+    None,
+    /// This much.
+    To(T),
+}
+
+impl<T: Copy> Limit<T> {
+    /// What holds when `known` held before and this was given, if it was.
+    pub fn or(given: Option<Self>, known: Option<T>) -> Option<T> {
+        match given {
+            None => known,
+            Some(Self::None) => None,
+            Some(Self::To(limit)) => Some(limit),
+        }
+    }
+}
+
+fn limit<T>(read: fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Limit<T>, String> + Clone {
+    move |text| if text == "none" { Ok(Limit::None) } else { read(text).map(Limit::To) }
 }
 
 /// What to do after something was queued.

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod budget;
 mod config;
 pub mod edit;
 mod lint;

@@ -1,6 +1,6 @@
 //! `runyard session`.
 
-use super::{edit, queue, queue_on, resolve, unexpected};
+use super::{budget, edit, queue, queue_on, resolve, unexpected};
 use crate::{
     app::{App, Workers},
     cli::{SessionArg, SessionCommand, Wait},
@@ -211,6 +211,9 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
             };
             done(client.call(Command::Cancel { session, action: id }).await?)?;
             app.screen.line(format!("{session} action {id} taken out of the queue"));
+        }
+        SessionCommand::Budget { session, limits } => {
+            budget::budget(app, connection, session, limits).await?;
         }
         SessionCommand::Message { .. }
         | SessionCommand::Execute { .. }

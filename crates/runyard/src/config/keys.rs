@@ -142,6 +142,8 @@ keys! {
     base_url: String = "https://api.anthropic.com" as "anthropic.base_url";
     /// A file of mode 0600 that holds the API key. `ANTHROPIC_API_KEY` in the environment goes before it.
     key_file: Option<PathBuf> = "" as "anthropic.key_file";
+    /// How often the agent itself asks the Messages API again, before its run counts as a passing failure.
+    agent_retries: Count<0, 100> = "6" as "retry.agent";
     /// How often a passing failure (overload, lost connection) is retried.
     transient_retries: Count<0, 100> = "5" as "retry.times";
     /// The first wait before such a retry; doubled each time.

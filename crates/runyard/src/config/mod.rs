@@ -25,6 +25,14 @@ pub fn money(text: &str) -> Result<MicroUsd, String> {
     MicroUsd::read(&Raw::Written(text.to_owned()))
 }
 
+/// Reads a span of whole seconds such as `90m`, for flags.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    match std::time::Duration::read(&Raw::Written(text.to_owned()))? {
+        span if span.as_secs() > 0 => Ok(span.as_secs()),
+        _ => Err("a time budget has at least a second".to_owned()),
+    }
+}
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

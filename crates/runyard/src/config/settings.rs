@@ -43,6 +43,7 @@ impl Config {
             agent_attribution: v.agent_attribution,
             public_url: v.public_url.clone(),
             agent: AgentSettings {
+                retries: u32::try_from(v.agent_retries.0).unwrap_or(0),
                 claude,
                 model: v.model.clone(),
                 base_url: v.base_url.clone(),
