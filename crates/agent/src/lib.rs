@@ -7,6 +7,8 @@
 
 mod drive;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod launch;
 mod locate;

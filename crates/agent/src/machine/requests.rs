@@ -50,6 +50,10 @@ impl Requests {
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty() && self.own.is_empty()
     }
+
+    fn is_open(&self, id: &str) -> bool {
+        self.calls.contains_key(id) || self.own.contains_key(id)
+    }
 }
 
 impl Core {
@@ -121,6 +125,10 @@ impl Core {
     }
 
     pub(super) fn request(&mut self, id: String, request: ControlRequest, out: &mut Vec<Output>) {
+        // One id has one answer, so whatever else comes under it means nothing.
+        if self.requests.is_open(&id) {
+            return;
+        }
         match request {
             ControlRequest::PreToolUse { tool, input, call, subagent } => {
                 self.pre_tool_use(id, Via::Hook, (tool, input, call, subagent), out);
@@ -150,9 +158,6 @@ impl Core {
             } else if line.contains("\"permissionDecision\":\"allow\"") {
                 self.requests.allowed.insert(tool_use_id);
             }
-            return;
-        }
-        if self.requests.calls.contains_key(&id) {
             return;
         }
         let resumed = !subagent && self.messages.alone(&tool_use_id) == Alone::Foreign;

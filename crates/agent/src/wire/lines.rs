@@ -1,6 +1,6 @@
 use bytes::{Bytes, BytesMut};
 
-/// Lines over this are dropped: nothing that the agent has to say is so long (5 MB ones were seen).
+/// Lines over this, with their ends, are dropped: nothing that the agent has to say is so long (5 MB ones were seen).
 const MAX_LINE: usize = 64 << 20;
 
 /// Cuts standard output into lines, keeping their places in the output of both streams together.
@@ -39,21 +39,15 @@ impl Lines {
         let mut from = 0;
         for at in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1) {
             let line_end = base + at as u64;
-            if self.dropping {
-                self.dropping = false;
-                lines.push(Split::Dropped { end: line_end });
-            } else {
-                self.hold(&bytes[from..at], base + from as u64);
-                lines.push(Split::Line { raw: self.held.split().freeze(), end: line_end });
-            }
+            self.hold(&bytes[from..at], base + from as u64);
+            lines.push(match std::mem::take(&mut self.dropping) {
+                true => Split::Dropped { end: line_end },
+                false => Split::Line { raw: self.held.split().freeze(), end: line_end },
+            });
             from = at;
         }
-        if from < bytes.len() && !self.dropping {
+        if from < bytes.len() {
             self.hold(&bytes[from..], base + from as u64);
-            if self.held.len() > MAX_LINE {
-                self.held = BytesMut::new();
-                self.dropping = true;
-            }
         }
         self.seen = end;
         lines
@@ -66,20 +60,31 @@ impl Lines {
 
     /// The offset up to which everything is in lines that were handed out: reading again from here loses nothing.
     pub(crate) fn consumed(&self) -> u64 {
-        if self.held.is_empty() { self.seen } else { self.start }
+        if self.held.is_empty() && !self.dropping { self.seen } else { self.start }
     }
 
     /// The last line, when it has no line end.
     pub(crate) fn finish(&mut self) -> Option<Split> {
+        if std::mem::take(&mut self.dropping) {
+            return Some(Split::Dropped { end: self.seen });
+        }
         let raw = self.held.split().freeze();
         (!raw.is_empty()).then_some(Split::Line { raw, end: self.seen })
     }
 
     fn hold(&mut self, bytes: &[u8], start: u64) {
+        if self.dropping {
+            return;
+        }
         if self.held.is_empty() {
             self.start = start;
         }
-        self.held.extend_from_slice(bytes);
+        if self.held.len() + bytes.len() > MAX_LINE {
+            self.held = BytesMut::new();
+            self.dropping = true;
+        } else {
+            self.held.extend_from_slice(bytes);
+        }
     }
 }
 
@@ -111,10 +116,27 @@ mod tests {
             assert!(lines.stdout(&megabyte, end).is_empty());
         }
         assert!(lines.held.is_empty());
+        assert_eq!(lines.consumed(), 0, "who reads again must know where the long line began");
         let split = lines.stdout(b"yy\nok\n", end + 6);
         assert_eq!(
             split,
             [Split::Dropped { end: end + 3 }, Split::Line { raw: Bytes::from_static(b"ok\n"), end: end + 6 }]
         );
+        assert_eq!(lines.consumed(), end + 6);
+    }
+
+    #[test]
+    fn whether_a_line_is_too_long_does_not_depend_on_how_it_is_cut() {
+        let mut long = vec![b'x'; MAX_LINE];
+        long.push(b'\n');
+        let end = long.len() as u64;
+        let whole = Lines::default().stdout(&long, end);
+        let mut cut = Lines::default();
+        assert!(cut.stdout(&long[..MAX_LINE], end - 1).is_empty());
+        assert_eq!(cut.stdout(b"\n", end), whole);
+        assert_eq!(whole, [Split::Dropped { end }]);
+        let mut open = Lines::default();
+        open.stdout(&[long.as_slice(), &long[..1]].concat()[1..], end);
+        assert_eq!(open.finish(), Some(Split::Line { raw: Bytes::from_static(b"x"), end }));
     }
 }

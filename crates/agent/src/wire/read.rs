@@ -277,7 +277,9 @@ fn stream_event(event: &Value) -> StreamEvent {
             _ => StreamEvent::Other,
         },
         "content_block_stop" => StreamEvent::BlockStop,
-        "message_delta" => StreamEvent::MessageDelta { output: event["usage"]["output_tokens"].as_i64() },
+        "message_delta" => {
+            StreamEvent::MessageDelta { output: event["usage"]["output_tokens"].as_i64().map(|count| count.max(0)) }
+        }
         "message_stop" => StreamEvent::MessageStop,
         _ => StreamEvent::Other,
     }
