@@ -12,6 +12,7 @@ use crate::{
 use domain::{Account, AccountId, Clock, Event, HostId, Mint, Role, SessionNumber};
 use futures::Stream;
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -174,6 +175,9 @@ fn agent_mounts(settings: &Settings) -> Result<Vec<sandbox::Mount>, Problem> {
     let managed = settings.data_dir.join("managed-settings.json");
     let value = agent::managed_settings(&format!("http://127.0.0.1:{MODEL_PORT}"));
     write_whole(&managed, value.to_string().as_bytes()).map_err(|error| io_problem("write", &managed, &error))?;
+    // Sandboxes have other uids, whatever this process's umask is.
+    std::fs::set_permissions(&managed, std::fs::Permissions::from_mode(0o644))
+        .map_err(|error| io_problem("open to sandboxes", &managed, &error))?;
     let mut mounts = vec![sandbox::Mount { host: managed, inside: PathBuf::from(agent::MANAGED_SETTINGS_PATH) }];
     if settings.agent.claude.is_file() {
         mounts.push(sandbox::Mount { host: settings.agent.claude.clone(), inside: PathBuf::from(CLAUDE_INSIDE) });

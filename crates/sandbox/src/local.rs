@@ -55,8 +55,8 @@ struct Shared {
 impl LocalProvider {
     /// Checks the configuration, makes the directories of sandboxes and writes the shim into the data directory.
     pub fn new(config: LocalConfig) -> Result<Self, Error> {
-        config.check()?;
         let root = rustix::process::geteuid().is_root();
+        config.check(root)?;
         let dir = layout::sandboxes(&config.data_dir);
         // Sandboxes' uids pass through on their way to their own.
         layout::make_passage(&dir, 0o711).map_err(Error::io(format!("make {}", dir.display())))?;

@@ -158,7 +158,7 @@ impl SandboxSpec {
 pub struct Mount {
     /// A file or directory of this machine.
     pub host: PathBuf,
-    /// Where it appears; absolute, and not below `/code`, `/home`, `/tmp`, `/proc`, `/dev`.
+    /// Where it appears; absolute, and not below `/code`, `/home/agent`, `/tmp`, `/proc`, `/dev`.
     pub inside: PathBuf,
 }
 

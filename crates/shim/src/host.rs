@@ -6,6 +6,7 @@
 mod bwrap;
 mod overlay;
 pub mod rights;
+mod shown;
 
 pub use overlay::map_self;
 
@@ -174,6 +175,10 @@ fn become_sandbox(spec: &LaunchSpec, control: &ControlDir, pipes: &Pipes) -> Str
             fs::write(group.join("cgroup.procs"), "0")
                 .map_err(|e| format!("failed to join {}: {e}", group.display()))?;
         }
+        if spec.drop_to.is_some() {
+            overlay::own_mounts()?;
+        }
+        shown::bind(spec)?;
         let overlaid = match &spec.base {
             Some(base) => overlay::mount(spec, base)?,
             None => false,

@@ -41,6 +41,14 @@ pub enum MountOp {
         /// Whether an absent source is passed over.
         optional: bool,
     },
+    /// A read-only bind of something that lies below directories which the sandbox's uid cannot enter, such as a
+    /// toolchain in a home: a launcher that is root binds it where that uid can, before it drops.
+    Show {
+        /// On the host; a real path, no part of which is a link.
+        from: PathBuf,
+        /// Inside.
+        to: PathBuf,
+    },
     /// A writable bind.
     Write {
         /// On the host.

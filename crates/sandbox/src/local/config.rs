@@ -2,6 +2,7 @@ use crate::{Error, Mount};
 use serde::{Deserialize, Serialize};
 use std::{
     ops::RangeInclusive,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -43,34 +44,57 @@ impl LocalConfig {
     }
 
     /// Checks what can be checked without the machine's help.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self, root: bool) -> Result<(), Error> {
         if !self.data_dir.is_absolute() {
             return Err(Error::Invalid(format!("the data directory {} is not absolute", self.data_dir.display())));
         }
-        let homes = homes();
         for path in &self.read_only_paths {
-            check_host_path(path, &homes)?;
-            check_inside(path)?;
+            check_mount(&Mount { host: path.clone(), inside: path.clone() }, root)?;
         }
         for mount in &self.tools {
-            check_mount(mount)?;
+            check_mount(mount, root)?;
         }
         Ok(())
     }
 }
 
-/// A mount that is asked for by name: its source may lie in a home, but must not be one.
-pub(super) fn check_mount(mount: &Mount) -> Result<(), Error> {
-    check_host_path(&mount.host, &homes())?;
-    check_inside(&mount.inside)
+/// A mount that is asked for by name: its source may lie in a home, but must not be one. Returns the source's real path.
+pub(super) fn check_mount(mount: &Mount, root: bool) -> Result<PathBuf, Error> {
+    let real = check_host_path(&mount.host, &homes())?;
+    check_inside(&mount.inside)?;
+    // Directories on the way to it may be closed: the launcher, while it is root, goes past them.
+    if root && std::fs::metadata(&real).is_ok_and(|found| !is_open(&found)) {
+        let why = format!("it is closed to others; run `chmod o+rX {}`", real.display());
+        return Err(refused(&mount.host, &why));
+    }
+    Ok(real)
 }
 
-fn check_host_path(path: &Path, homes: &[PathBuf]) -> Result<(), Error> {
-    let refuse = |why: &str| Err(Error::Invalid(format!("{} cannot be shown to sandboxes: {why}", path.display())));
+fn is_open(found: &std::fs::Metadata) -> bool {
+    let needed = if found.is_dir() { 0o005 } else { 0o004 };
+    found.mode() & needed == needed
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::Invalid(format!("{} cannot be shown to sandboxes: {why}", path.display()))
+}
+
+fn check_host_path(path: &Path, homes: &[PathBuf]) -> Result<PathBuf, Error> {
+    let refuse = |why: &str| Err(refused(path, why));
     if !path.is_absolute() {
         return refuse("it is not absolute");
     }
-    let Ok(real) = path.canonicalize() else { return refuse("it does not exist") };
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let who = rustix::process::geteuid().as_raw();
+            return refuse(&format!(
+                "uid {who}, which the server runs as, cannot get to it; let it, or run it as root"
+            ));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return refuse("it does not exist"),
+        Err(error) => return refuse(&error.to_string()),
+    };
     if let Some(home) = homes.iter().find(|home| home.starts_with(&real)) {
         return refuse(&format!("it is or holds the home directory {}", home.display()));
     }
@@ -84,15 +108,16 @@ fn check_host_path(path: &Path, homes: &[PathBuf]) -> Result<(), Error> {
             return refuse("it belongs to the running system");
         }
     }
-    Ok(())
+    Ok(real)
 }
 
 fn check_inside(path: &Path) -> Result<(), Error> {
     let plain =
         path.is_absolute() && path.components().skip(1).all(|part| matches!(part, std::path::Component::Normal(_)));
     // A mount point below a directory that a sandbox can write lets bubblewrap < 0.12 be led outside (CVE-2026-87766).
-    let own = ["/code", "/home", "/tmp", "/proc", "/dev", "/run/runyard", "/run/egress", "/mirror"];
-    if !plain || path.parent().is_none() || own.iter().any(|own| path.starts_with(own)) {
+    let own =
+        ["/code", "/home/agent", "/tmp", "/proc", "/dev", "/run/runyard", "/run/egress", "/mirror"].map(Path::new);
+    if !plain || own.iter().any(|own| path.starts_with(own) || own.starts_with(path)) {
         return Err(Error::Invalid(format!("nothing can be mounted at {} in a sandbox", path.display())));
     }
     Ok(())
@@ -175,9 +200,13 @@ mod tests {
 
     #[test]
     fn nothing_is_mounted_where_a_sandbox_can_write() {
-        for bad in ["/code/x", "/code", "/home/agent/.claude", "/tmp/x", "relative", "/opt/../code/x", "/"] {
+        for bad in
+            ["/code/x", "/code", "/home/agent/.claude", "/home", "/run", "/tmp/x", "relative", "/opt/../code/x", "/"]
+        {
             assert!(check_inside(Path::new(bad)).is_err(), "{bad} was let in");
         }
-        check_inside(Path::new("/etc/claude-code/managed-settings.json")).unwrap();
+        for good in ["/etc/claude-code/managed-settings.json", "/home/ada/.rustup/toolchains/stable", "/run/own"] {
+            check_inside(Path::new(good)).unwrap();
+        }
     }
 }

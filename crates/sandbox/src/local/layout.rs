@@ -1,7 +1,7 @@
 //! Where things lie on the host, and what the sandbox's root is built from.
 
 use super::{config, record::LocalRecord};
-use crate::{Error, LocalConfig, SandboxSpec};
+use crate::{Error, LocalConfig, Mount, SandboxSpec};
 use shim::{
     proto::{EGRESS_INSIDE, SHIM_INSIDE},
     spec::MountOp,
@@ -153,13 +153,15 @@ pub(super) fn mounts(
             mounts.push(MountOp::Read { from, to, optional: false });
         }
     }
-    for path in &config.read_only_paths {
-        mounts.push(MountOp::Read { from: path.clone(), to: path.clone(), optional: false });
-    }
-    for mount in config.tools.iter().chain(&spec.mounts) {
-        config::check_mount(mount)?;
-        check_reachable(&mount.host, record.uid, root)?;
-        mounts.push(MountOp::Read { from: mount.host.clone(), to: mount.inside.clone(), optional: false });
+    let toolchains: Vec<_> =
+        config.read_only_paths.iter().map(|path| Mount { host: path.clone(), inside: path.clone() }).collect();
+    for mount in toolchains.iter().chain(&config.tools).chain(&spec.mounts) {
+        let from = config::check_mount(mount, root)?;
+        let to = mount.inside.clone();
+        mounts.push(match closed_for(&from, record.uid) {
+            Some(_) if root => MountOp::Show { from, to },
+            _ => MountOp::Read { from, to, optional: false },
+        });
     }
     Ok(mounts)
 }

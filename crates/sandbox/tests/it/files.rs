@@ -2,8 +2,8 @@
 
 use crate::rig::*;
 use bytes::Bytes;
-use sandbox::{ByteReader, Error, Sandbox};
-use std::{io::Cursor, sync::Arc};
+use sandbox::{ByteReader, Error, LocalConfig, LocalProvider, Sandbox};
+use std::{fs::Permissions, io::Cursor, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 use tokio::io::AsyncReadExt;
 
 /// Name, kind, what a link says, content.
@@ -137,4 +137,36 @@ async fn a_hostile_tree_gives_away_nothing_but_itself() {
     };
     assert!(outcome.is_err() && sink.len() <= 1 << 20, "{outcome:?} after {} bytes", sink.len());
     say(&sandbox, "true").await;
+}
+
+#[tokio::test]
+async fn a_toolchain_in_a_home_that_is_closed_to_others_can_be_shown() {
+    let home = tempfile::tempdir_in("/var/tmp").unwrap();
+    let toolchain = home.path().join(".rustup/toolchains/own");
+    let tool = toolchain.join("bin/tool");
+    std::fs::create_dir_all(tool.parent().unwrap()).unwrap();
+    std::fs::write(&tool, "#!/bin/sh\necho made of iron\n").unwrap();
+    std::fs::write(home.path().join("diary"), "private").unwrap();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(&tool, 0o755);
+    mode(home.path(), 0o700);
+    // The way by which it is named may have links in it.
+    let link = home.path().join("current");
+    std::os::unix::fs::symlink(&toolchain, &link).unwrap();
+    let rig = Rig::with(|config| config.read_only_paths = vec![toolchain.clone(), link.clone()]);
+    for start in 0..2 {
+        let sandbox = rig.sandbox().await;
+        for shown in [&toolchain, &link] {
+            let script = format!("{}/bin/tool; touch {0}/new 2>&1 | grep -o Read-only", shown.display());
+            assert_eq!(say(&sandbox, &script).await, "made of iron\nRead-only", "start {start}");
+        }
+        assert_eq!(say(&sandbox, &format!("ls -A {}", home.path().display())).await, ".rustup\ncurrent");
+    }
+    if is_root() {
+        mode(&toolchain, 0o700);
+        let mut config = LocalConfig::new(rig.data.path());
+        config.read_only_paths = vec![toolchain.clone()];
+        let closed = LocalProvider::new(config).err().unwrap().to_string();
+        assert!(closed.contains("chmod o+rX") && closed.contains(toolchain.to_str().unwrap()), "{closed}");
+    }
 }

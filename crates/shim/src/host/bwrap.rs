@@ -4,7 +4,10 @@ use shim::{
     proto::SHIM_INSIDE,
     spec::{LaunchSpec, MountOp},
 };
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 /// The arguments that start process 1 of a sandbox. The same for a launcher that was root and one that was not.
 ///
@@ -16,8 +19,11 @@ pub fn arguments(spec: &LaunchSpec) -> Vec<OsString> {
     args.add(&["--unshare-all", "--unshare-user", "--uid", &uid, "--gid", &uid_to_gid(), "--hostname", "sandbox"]);
     args.add(&["--cap-drop", "ALL", "--new-session", "--as-pid-1", "--clearenv"]);
     args.add(&["--info-fd", &super::inherited::INFO.to_string()]);
-    for mount in &spec.mounts {
-        args.mount(mount);
+    for (number, mount) in spec.mounts.iter().enumerate() {
+        match mount {
+            MountOp::Show { to, .. } => args.read("--ro-bind", &super::shown::place(spec, number), to),
+            mount => args.mount(mount),
+        }
     }
     // The root itself is memory without a limit until it is read-only; nothing can be mounted afterwards.
     args.add(&["--remount-ro", "/", "--chdir", "/", "--", SHIM_INSIDE, "init"]);
@@ -36,12 +42,16 @@ impl Args {
         self.0.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
     }
 
+    fn read(&mut self, how: &str, from: &Path, to: &Path) {
+        self.add(&[OsStr::new(how), from.as_os_str(), to.as_os_str()]);
+    }
+
     fn mount(&mut self, mount: &MountOp) {
         match mount {
             MountOp::Read { from, to, optional } => {
-                let how = if *optional { "--ro-bind-try" } else { "--ro-bind" };
-                self.add(&[OsStr::new(how), from.as_os_str(), to.as_os_str()]);
+                self.read(if *optional { "--ro-bind-try" } else { "--ro-bind" }, from, to);
             }
+            MountOp::Show { from, to } => self.read("--ro-bind", from, to),
             MountOp::Write { from, to } => self.add(&[OsStr::new("--bind"), from.as_os_str(), to.as_os_str()]),
             MountOp::Link { text, at } => self.add(&[OsStr::new("--symlink"), text.as_os_str(), at.as_os_str()]),
             MountOp::Memory { at, size } => {

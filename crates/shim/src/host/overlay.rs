@@ -17,10 +17,21 @@ use std::{
     path::Path,
 };
 
-/// Mounts `dir/code` over `base` in a mount namespace of this process, which takes the mount with it when it ends. False
-/// where this machine cannot do it: then `dir/code` stays an ordinary directory.
+/// Gives this process, which is root, a mount namespace that takes its mounts with it when it ends.
+pub fn own_mounts() -> Result<(), String> {
+    sys::unshare(libc::CLONE_NEWNS).map_err(failed)?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).map_err(|e| failed(e.into()))
+}
+
+fn failed(error: io::Error) -> String {
+    format!("failed to make a mount namespace: {error}")
+}
+
+/// Mounts `dir/code` over `base` in a mount namespace of this process, which takes the mount with it when it ends; one
+/// that is root is in such a one already ([`own_mounts`]). False where this machine cannot do it: then `dir/code` stays
+/// an ordinary directory.
 pub fn mount(spec: &LaunchSpec, base: &Path) -> Result<bool, String> {
-    let failed = |error: io::Error| format!("failed to make a mount namespace: {error}");
     let Some(uid) = spec.drop_to else {
         let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         if sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).is_err() {
@@ -29,9 +40,6 @@ pub fn mount(spec: &LaunchSpec, base: &Path) -> Result<bool, String> {
         map_self(ids.0, ids.1).map_err(failed)?;
         return Ok(overlay(&spec.dir, base, &spec.dir.join("code"), "userxattr").is_ok());
     };
-    sys::unshare(libc::CLONE_NEWNS).map_err(failed)?;
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", private).map_err(|e| failed(e.into()))?;
     let lower = spec.dir.join("ctl/base");
     let done = fs::create_dir_all(&lower)
         .and_then(|()| show_as(base, &lower, uid))
