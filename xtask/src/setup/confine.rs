@@ -12,7 +12,10 @@ pub fn check() -> Result<()> {
     let Err(error) = shell::capture(&mut attempt()) else { return Ok(()) };
     let knob = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     if knob("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
-        bail!("AppArmor keeps bubblewrap from making namespaces ({error})\nallow it, as root:\n{APPARMOR}");
+        bail!(
+            "AppArmor keeps bubblewrap from making namespaces ({error})\nallow it, as root: write this to \
+             /etc/apparmor.d/runyard and run `apparmor_parser -r /etc/apparmor.d/runyard`\n{APPARMOR}"
+        );
     }
     if knob("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
         bail!("user namespaces are switched off ({error})\nas root: sysctl -w kernel.unprivileged_userns_clone=1");
@@ -37,15 +40,8 @@ fn attempt() -> Command {
     command
 }
 
-/// Ubuntu ≥ 24.04 lets only programs with such a profile make user namespaces.
-const APPARMOR: &str = r"    cat > /etc/apparmor.d/bwrap-userns <<'PROFILE'
-    abi <abi/4.0>,
-    include <tunables/global>
-    profile bwrap-userns /usr/bin/bwrap flags=(unconfined) {
-      userns,
-    }
-    PROFILE
-    apparmor_parser -r /etc/apparmor.d/bwrap-userns";
+/// The profile that `runyard doctor` prints too: for bubblewrap and for the shim.
+const APPARMOR: &str = include_str!("../../../crates/sandbox/apparmor/runyard");
 
 #[cfg(test)]
 mod tests {

@@ -11,17 +11,20 @@ use std::{
 
 static SHIM: &[u8] = include_bytes!(env!("SHIM_BINARY"));
 
-/// Writes the shim to `DATA/bin/shim-<hash>` unless it is there. Sandboxes of an earlier version keep theirs.
+/// What its name begins with; the AppArmor profile says so too.
+pub(super) const PREFIX: &str = "runyard-shim-";
+
+/// Writes the shim to `DATA/bin/runyard-shim-<hash>` unless it is there. Sandboxes of an earlier version keep theirs.
 pub(super) fn install(data: &Path) -> Result<PathBuf, Error> {
     let bin = data.join("bin");
     let hash = hex::encode(Sha256::digest(SHIM));
-    let path = bin.join(format!("shim-{}", &hash[..16]));
+    let path = bin.join(format!("{PREFIX}{}", &hash[..16]));
     let io = |what: &str| Error::io(format!("{what} {}", path.display()));
     super::layout::make_passage(&bin, 0o755).map_err(io("make the directory of"))?;
     if fs::read(&path).is_ok_and(|there| there == SHIM) {
         return Ok(path);
     }
-    let fresh = bin.join(format!(".shim-{}-{}", &hash[..16], std::process::id()));
+    let fresh = bin.join(format!(".{PREFIX}{}-{}", &hash[..16], std::process::id()));
     write_new(&fresh).and_then(|()| fs::rename(&fresh, &path)).map_err(io("write"))?;
     Ok(path)
 }

@@ -23,18 +23,11 @@ pub(super) const MEND_BWRAP: &str = "install it: `apt install bubblewrap` or `dn
 pub(super) const MEND_USERNS: &str = "allow them: `sysctl -w user.max_user_namespaces=15000`, and where it exists \
     `sysctl -w kernel.unprivileged_userns_clone=1`";
 
-/// Ubuntu ≥ 24.04 takes capabilities away within user namespaces from programs without a profile.
-const APPARMOR: &str = "write this to /etc/apparmor.d/runyard-bwrap and run `apparmor_parser -r` on it:
-abi <abi/4.0>,
-include <tunables/global>
-profile runyard-bwrap /usr/bin/bwrap flags=(unconfined) {
-  userns,
-  include if exists <local/runyard-bwrap>
-}
-profile runyard-shim /{var/lib,home/*/.local/share}/runyard/bin/shim-* flags=(unconfined) {
-  userns,
-  include if exists <local/runyard-shim>
-}";
+/// What lifts Ubuntu's restriction; `cargo xtask setup` prints the same file.
+const APPARMOR: &str = concat!(
+    "write this to /etc/apparmor.d/runyard and run `apparmor_parser -r /etc/apparmor.d/runyard`:\n",
+    include_str!("../../apparmor/runyard")
+);
 
 /// The first version with the fix of CVE-2026-87766.
 const FIXED: (u32, u32) = (0, 12);
@@ -261,6 +254,14 @@ fn version(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_profile_names_bubblewrap_and_the_shim_outside_and_inside() {
+        use crate::local::binary::PREFIX;
+        let inside = shim::proto::SHIM_INSIDE.trim_start_matches('/');
+        assert!(APPARMOR.contains("/usr/bin/bwrap "), "{APPARMOR}");
+        assert!(APPARMOR.contains(&format!("/{{{inside},**/bin/{PREFIX}*}} ")), "{APPARMOR}");
+    }
 
     #[test]
     fn versions_are_read_as_programs_print_them() {
