@@ -4,12 +4,13 @@ use crate::{
     context::Context,
     halt::Halt,
     process::{Done, Job},
+    tree::told,
     workspace::Place,
 };
 use domain::{CheckOutcome, CommitId, EventPayload, NoteLevel};
 use runbook::{Block, Document, Expect};
 use sandbox::ExitReason;
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 /// Longest log of a check that is kept, in bytes.
 const LOG_LIMIT: usize = 16 << 20;
@@ -58,7 +59,8 @@ impl Check {
     }
 }
 
-/// Runs all checks in order, each to its end. What one of them changed in tracked files makes it fail.
+/// Runs all checks in order, each to its end. One that changes a file of the repository or of the work fails; files that
+/// they leave behind, such as caches and reports, are removed in the end.
 pub(crate) async fn run(
     context: &Context,
     place: &Place,
@@ -69,20 +71,29 @@ pub(crate) async fn run(
     if checks.is_empty() {
         return Ok(outcomes);
     }
-    let mut before = place.tree(context, base).await?;
+    let mut before = place.changes(context, base).await?;
+    let mut left = BTreeSet::new();
     for check in checks {
         let mut outcome = run_one(context, place, check).await?;
-        let after = place.tree(context, base).await?;
-        if after != before {
+        let after = place.changes(context, base).await?;
+        if let Some(new) = before.only_added(&after) {
+            left.extend(new);
+        } else {
             outcome.killed = Some("it changed files of the repository, which a check must not do".to_owned());
             outcome.exit_code = None;
-            before = after;
         }
+        before = after;
         let step = context.run().and_then(|run| run.step);
         let event = EventPayload::CheckResult { run: context.run_id()?, step, outcome: outcome.clone() };
         context.commit(&[], &[event]).await?;
         crash_point!("crash-check-done");
         outcomes.push(outcome);
+    }
+    if !left.is_empty() {
+        let left: Vec<String> = left.into_iter().collect();
+        place.remove(context, &left).await?;
+        let text = format!("Files that checks left behind are not part of the work and were removed: {}.", told(&left));
+        context.note(NoteLevel::Info, text).await?;
     }
     Ok(outcomes)
 }

@@ -8,7 +8,7 @@ pub(crate) use host::{NoTools, OwnTools};
 use crate::{
     context::Context,
     halt::{Halt, chain},
-    kept, prompt, stack,
+    kept, pre_execution, prompt, stack,
     workspace::{MODEL_PORT, Place},
 };
 use agent::{
@@ -283,6 +283,7 @@ fn settings(context: &Context) -> Settings {
 async fn launch_of(context: &Context, place: &Place, talk: &Talk, conversation: Conversation) -> Result<Launch, Halt> {
     let base_url = format!("http://127.0.0.1:{MODEL_PORT}");
     let mut launch = Launch::new(CLAUDE_INSIDE, talk.phase, conversation, HOME, base_url, place.surrogate.expose());
+    launch.max_retries = context.shared.settings.agent.retries;
     launch.one_shot = context.session.mode == domain::Mode::OneShot;
     launch.model.clone_from(&context.shared.settings.agent.model);
     launch.max_budget = context.session.run_budget.cost.or(context.session.budget.cost).map(|MicroUsd(cost)| {
@@ -323,9 +324,13 @@ async fn bring_transcript(
 async fn restore(context: &Context, place: &Place, talk: &Talk) -> Result<(), Halt> {
     let Some(run) = context.run() else { return Ok(()) };
     let kept = place.mirror.kept(&kept::run(run.id)?).await?;
-    match kept.or(run.base).or_else(|| talk.on.clone()) {
-        Some(commit) => place.prepare(context, &commit).await,
-        None => Ok(()),
+    let base = run.base.or_else(|| talk.on.clone());
+    if let Some(commit) = kept.as_ref().or(base.as_ref()) {
+        place.prepare(context, commit).await?;
+    }
+    match base {
+        Some(base) if talk.phase == Phase::Execute => pre_execution::run(context, place, &base).await,
+        _ => Ok(()),
     }
 }
 

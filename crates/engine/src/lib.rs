@@ -25,6 +25,7 @@ mod selection;
 mod settings;
 mod shared;
 mod stack;
+mod tree;
 mod worker;
 mod workspace;
 

@@ -21,7 +21,7 @@ const LARGEST: u64 = 1 << 20;
 pub(crate) async fn run(context: &Context, place: &Place, commit: &CommitId) -> Result<(), Halt> {
     let settings = &context.shared.settings;
     let key = if settings.pre_execution_every_step {
-        format!("pre-execution:{}", context.run_id()?)
+        format!("pre-execution:{}:{}", context.run_id()?, place.record.id)
     } else {
         format!("pre-execution:{}", place.record.id)
     };

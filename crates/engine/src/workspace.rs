@@ -4,14 +4,14 @@ use crate::{
     context::Context,
     gate::RunGate,
     halt::{Halt, chain},
-    process::{self, Job},
+    process,
 };
 use bytes::Bytes;
-use domain::{CommitId, EventPayload, NoteLevel, SandboxId, SandboxRecord, SandboxState};
-use forge::{Bundle, Forge, ImportLimits, Mirror, Proposed};
+use domain::{EventPayload, NoteLevel, SandboxId, SandboxRecord, SandboxState};
+use forge::{Forge, Mirror};
 use sandbox::{Sandbox, SandboxSpec, Workspace};
 use secrets::Secret;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 use store::Write;
 
 /// The loopback port on which the agent finds the Messages API inside.
@@ -22,9 +22,6 @@ const MODEL_SOCKET: &str = "model.sock";
 
 /// Where the mirror's objects are inside.
 const OBJECTS_INSIDE: &str = "/mirror/objects";
-
-/// How long git may take inside the sandbox.
-const GIT_TIME: Duration = Duration::from_mins(5);
 
 /// The sandbox of a session while one run works in it. Its way out is open as long as this lives.
 pub(crate) struct Place {
@@ -242,59 +239,6 @@ fn open_limits(report: sandbox::Report) -> Vec<String> {
 }
 
 impl Place {
-    async fn script(
-        &self,
-        context: &Context,
-        (purpose, script): (&str, &str),
-        arguments: &[&str],
-        limit: usize,
-    ) -> Result<Vec<u8>, Halt> {
-        let mut argv = vec!["/bin/bash", "--noprofile", "--norc", "-c", script, purpose];
-        argv.extend(arguments);
-        let job = Job { purpose, argv: &argv, time: GIT_TIME, limit, shown: false };
-        let finished = self.run(context, &job).await?.finished;
-        if finished.status.success() && !finished.truncated {
-            return Ok(finished.stdout);
-        }
-        let said = String::from_utf8_lossy(&finished.stderr);
-        let last: Vec<_> = said.trim().lines().rev().take(3).collect();
-        Err(Halt::failed(format!(
-            "failed to {purpose} the workspace ({:?}): {}",
-            finished.status.reason,
-            last.into_iter().rev().collect::<Vec<_>>().join(" / ")
-        )))
-    }
-
-    /// Puts the workspace on a commit.
-    pub async fn prepare(&self, context: &Context, commit: &CommitId) -> Result<(), Halt> {
-        let script = ("prepare", include_str!("scripts/prepare.sh"));
-        self.script(context, script, &[commit.as_str()], 64 * 1024).await.map(drop)
-    }
-
-    /// The id of the tree that would be proposed now.
-    pub async fn tree(&self, context: &Context, base: &CommitId) -> Result<CommitId, Halt> {
-        let script = ("read", include_str!("scripts/propose.sh"));
-        let printed = self.script(context, script, &[base.as_str(), "tree"], 1024).await?;
-        String::from_utf8_lossy(&printed)
-            .trim()
-            .parse()
-            .map_err(|error| Halt::failed(format!("the sandbox named no tree: {error}")))
-    }
-
-    /// The workspace's tree, taken in and checked; nothing when it is the base's.
-    pub async fn propose(&self, context: &Context, base: &CommitId) -> Result<Option<Proposed>, Halt> {
-        let limits = ImportLimits::default();
-        let script = ("export", include_str!("scripts/propose.sh"));
-        let most = usize::try_from(limits.bundle_bytes).unwrap_or(usize::MAX);
-        let bundle = self.script(context, script, &[base.as_str(), "bundle"], most).await?;
-        if bundle.is_empty() {
-            return Ok(None);
-        }
-        let _lock = context.shared.lock_mirror(context.session.repository).await;
-        let proposed = self.mirror.import(Bundle::Bytes(&bundle), base, &limits).await?;
-        Ok((!proposed.is_empty()).then_some(proposed))
-    }
-
     /// Writes a file of ours into the sandbox.
     pub async fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Halt> {
         Ok(self.sandbox.write_file(path, bytes.into(), 0o600).await?)

@@ -10,3 +10,4 @@ mod plans;
 mod real_task;
 mod scripts;
 mod stopped;
+mod trees;

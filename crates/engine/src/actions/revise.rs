@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     converse::{NoTools, Talk, has_begun, talk},
     halt::Halt,
-    prompt, publish,
+    pre_execution, prompt, publish,
     workspace::{self, Place},
 };
 use agent::Phase;
@@ -59,6 +59,7 @@ async fn work(
     let base = run.base.clone().ok_or_else(|| Halt::failed("the run has no base"))?;
     if !has_begun(context, run.id, "work").await? {
         place.prepare(context, &base).await?;
+        pre_execution::run(context, place, &base).await?;
     }
     let mut what = Talk {
         stage: "work".to_owned(),
