@@ -1,8 +1,10 @@
 //! What people ask: each command becomes reads, checks and one guarded commit.
 
+mod again;
 mod budget;
 mod done;
 mod merging;
+mod noticing;
 mod publishing;
 mod reviews;
 mod runbooks;
@@ -13,6 +15,7 @@ mod views;
 /// How the made-up call begins that the question about a `[MANUAL]` step waits for.
 pub(crate) const MANUAL: &str = "manual:";
 
+pub(crate) use noticing::notice;
 pub(crate) use publishing::publish_options;
 pub(crate) use runbooks::{keeps_what_is_done, take_out_gone, version_event, version_of};
 
@@ -60,6 +63,10 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         Command::Sessions { archived, all, limit } => views::sessions(shared, archived, all, limit).await,
         Command::Session { session } => {
             let session = shared.session(session).await?;
+            if shared.store.queue(session.id).await?.is_empty() {
+                notice(shared, &session).await?;
+            }
+            let session = shared.session(session.number).await?;
             Ok(Reply::Session(Box::new(views::session(shared, session).await?)))
         }
         Command::Events { session, after, limit } => {

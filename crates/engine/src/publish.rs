@@ -3,9 +3,9 @@
 use crate::{
     body,
     context::Context,
-    halt::Halt,
+    halt::{Halt, chain},
     kept,
-    stack::{self, Goal, NEXT_BRANCH},
+    stack::{self, Goal},
     workspace::Place,
 };
 use domain::{
@@ -32,8 +32,8 @@ pub(crate) async fn commit_leaf(
 ) -> Result<ChangeId, Halt> {
     let version = context.runbook().await?;
     let changes = context.shared.store.changes(context.session.id).await?;
-    let next = context.journal(NEXT_BRANCH).await?.unwrap_or_default();
-    let goal = stack::goal(&context.session, &changes, &version, leaf, next);
+    let ground = stack::Ground::read(context).await?;
+    let goal = stack::goal(&context.session, &changes, &version, leaf, &ground);
     let base = run.base.clone().ok_or_else(|| Halt::failed("the run has no base"))?;
     if stack::start_of(&goal, &changes).as_ref() != Some(&base) {
         return Err(Halt::transient("the branch moved while the step was executed"));
@@ -203,6 +203,7 @@ pub(crate) async fn open_pull_request(
             labels: context.session.labels.clone(),
             author: context.requester.name.clone(),
         };
+        stands_on_its_base(context, mirror, &change).await?;
         let opened = shared.forge.open(&repository, &new).await?;
         crash_point!("crash-pull-request-opened");
         opened
@@ -235,6 +236,38 @@ pub(crate) async fn open_pull_request(
         crash_point!("crash-pull-request-noted");
     }
     Ok(change)
+}
+
+/// A target branch that moved on is none of the pull request's business; one that was rewritten is, since the pull
+/// request would bring back what was taken out there.
+async fn stands_on_its_base(context: &Context, mirror: &Mirror, change: &Change) -> Result<(), Halt> {
+    if change.base_branch != context.session.target_branch {
+        return Ok(());
+    }
+    let target = &change.base_branch;
+    let number = context.session.number;
+    let tip = {
+        let _lock = context.shared.lock_mirror(context.session.repository).await;
+        context.shared.forge.fetch(&context.repository().await?, mirror).await?;
+        mirror.resolve_branch(target).await
+    };
+    let tip = tip.map_err(|error| {
+        Halt::failed(format!(
+            "{}; the work is on `{}`. Make `{target}` again, then retry (`runyard session retry {number}`)",
+            chain(&error),
+            change.branch
+        ))
+    })?;
+    if mirror.is_ancestor(&change.base, &tip).await? {
+        return Ok(());
+    }
+    Err(Halt::failed(format!(
+        "`{target}` was rewritten since the session began: it does not hold {} any more, so a pull request would bring \
+         back what was taken out. The work is on `{}`; start a new session from `{target}`, or put it back where it was \
+         and retry (`runyard session retry {number}`)",
+        change.base.short(),
+        change.branch
+    )))
 }
 
 /// The checks of each leaf of a change, as they were in its last run that made a commit.

@@ -2,8 +2,8 @@
 
 use crate::{Person, Problem, ProblemCode, Settings};
 use domain::{
-    Account, AccountId, Clock, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session, SessionNumber,
-    Timestamp, User, UserId,
+    Account, AccountId, Clock, CommitId, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session,
+    SessionNumber, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub stops: Notify,
     /// True once this server is to go down.
     pub down: watch::Sender<bool>,
+    /// Where the branches of open pull requests were when they were looked at last: base and head.
+    pub looked_at: Mutex<HashMap<(RepositoryId, i64), (Option<CommitId>, Option<CommitId>)>>,
     mirrors: Mutex<HashMap<RepositoryId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -63,6 +65,7 @@ impl Shared {
             host,
             stops: Notify::new(),
             down: watch::Sender::new(false),
+            looked_at: Mutex::new(HashMap::new()),
             mirrors: Mutex::new(HashMap::new()),
         }
     }

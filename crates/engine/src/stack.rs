@@ -26,6 +26,24 @@ pub(crate) enum NextBranch {
 /// Where that choice is kept.
 pub(crate) const NEXT_BRANCH: &str = "manual:next";
 
+/// Where the newest merge of a change of the session into its target branch is kept.
+pub(crate) const LANDED: &str = "landed";
+
+/// What new changes begin from.
+pub(crate) struct Ground {
+    /// The commit of the target branch: where the session started, or the newest merge of one of its changes.
+    pub landed: CommitId,
+    /// What a person chose in manual mode.
+    pub next: NextBranch,
+}
+
+impl Ground {
+    pub async fn read(context: &Context) -> Result<Self, Halt> {
+        let landed = context.journal(LANDED).await?.unwrap_or_else(|| context.session.base.clone());
+        Ok(Self { landed, next: context.journal(NEXT_BRANCH).await?.unwrap_or_default() })
+    }
+}
+
 /// Where a leaf's commit goes: into a change that exists, or into a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -39,7 +57,7 @@ pub(crate) fn goal(
     changes: &[Change],
     version: &RunbookVersion,
     leaf: StepId,
-    next: NextBranch,
+    Ground { landed, next }: &Ground,
 ) -> Goal {
     let lives = |change: &&Change| !matches!(change.state, ChangeState::Merged | ChangeState::Closed);
     let existing = |key: ChangeKey| changes.iter().filter(lives).find(|change| change.key == key);
@@ -47,19 +65,19 @@ pub(crate) fn goal(
     let top = changes.iter().rfind(lives);
     let (base_branch, base) = match top {
         Some(change) => (change.branch.clone(), change.head.clone()),
-        None => (session.target_branch.clone(), landed(session, changes)),
+        None => (session.target_branch.clone(), landed.clone()),
     };
     let manual = |n: usize| ChangeKey::Manual(i64::try_from(n).unwrap_or(i64::MAX));
     let key = match session.pr_mode {
         PrMode::StackedPr => ChangeKey::Step(version.top_level(leaf).map_or(leaf, |step| step.id)),
         PrMode::SinglePr => ChangeKey::Session,
-        PrMode::Manual => match (top, next) {
+        PrMode::Manual => match (top, *next) {
             (Some(change), NextBranch::Same) => return Goal::Existing(change.id),
             (_, NextBranch::Fresh) => {
                 return Goal::New {
                     key: manual(changes.len()),
                     base_branch: session.target_branch.clone(),
-                    base: landed(session, changes),
+                    base: landed.clone(),
                 };
             }
             _ => return Goal::New { key: manual(changes.len()), base_branch, base },
@@ -71,16 +89,6 @@ pub(crate) fn goal(
         None if taken(key) => Goal::New { key: manual(changes.len()), base_branch, base },
         None => Goal::New { key, base_branch, base },
     }
-}
-
-/// The commit of the target branch that the session builds on: where it started, or the newest of its own changes that
-/// was merged.
-fn landed(session: &Session, changes: &[Change]) -> CommitId {
-    changes
-        .iter()
-        .rev()
-        .find(|change| change.state == ChangeState::Merged)
-        .map_or_else(|| session.base.clone(), |change| change.head.clone())
 }
 
 /// The commit that a leaf's run starts from.
@@ -200,12 +208,38 @@ pub(crate) async fn push(context: &Context, mirror: &Mirror, mut change: Change)
     let repository = context.repository().await?;
     context.check()?;
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
-    context.shared.forge.push(&repository, mirror, push).await?;
+    context.shared.forge.push(&repository, mirror, push).await.map_err(|error| refused(context, &change, error))?;
     crash_point!("crash-pushed");
     change.pushed = Some(change.head.clone());
     context.commit(&[Write::PutChange(change.clone())], &[]).await?;
     crash_point!("crash-push-noted");
     Ok(change)
+}
+
+/// Says what a person can do about a push that was refused. The commit is kept in the mirror; trying again pushes it.
+fn refused(context: &Context, change: &Change, error: forge::Error) -> Halt {
+    let forge::Error::Moved { branch, found, .. } = &error else { return error.into() };
+    let number = context.session.number;
+    let (ours, old) = (change.head.short(), change.pushed.as_ref());
+    let message = match (found, old) {
+        (Some(theirs), _) => {
+            let back = match old {
+                Some(old) => format!("put `{branch}` back (`git branch --force {branch} {old}`)"),
+                None => format!("take `{branch}` away (`git branch -D {branch}`)"),
+            };
+            format!(
+                "somebody else moved `{branch}` to {}. Nothing of theirs is overwritten, and our commit {ours} is kept. \
+                 Keep their work elsewhere (`git branch NAME {theirs}`), {back}, then `runyard session retry {number}`",
+                theirs.short()
+            )
+        }
+        (None, Some(old)) => format!(
+            "somebody else deleted `{branch}`. Our commit {ours} is kept. Make the branch again \
+             (`git branch {branch} {old}`), then `runyard session retry {number}`"
+        ),
+        (None, None) => return error.into(),
+    };
+    Halt::failed(message)
 }
 
 /// Who commits: the person who asked, at a given moment, so that doing it again gives the same commit.
@@ -310,20 +344,24 @@ mod tests {
         StepId(Uuid::from_u128(n))
     }
 
+    fn ground(next: NextBranch) -> Ground {
+        Ground { landed: commit('0'), next }
+    }
+
     #[test]
     fn each_top_level_step_stacks_on_the_one_before() {
         let session = session(PrMode::StackedPr);
-        let first = goal(&session, &[], &version(), step(11), NextBranch::Same);
+        let first = goal(&session, &[], &version(), step(11), &ground(NextBranch::Same));
         assert_eq!(
             first,
             Goal::New { key: ChangeKey::Step(step(1)), base_branch: "main".parse().expect("ok"), base: commit('0') }
         );
         let below = change(5, ChangeKey::Step(step(1)), 'a', ChangeState::Open);
         assert_eq!(
-            goal(&session, std::slice::from_ref(&below), &version(), step(11), NextBranch::Same),
+            goal(&session, std::slice::from_ref(&below), &version(), step(11), &ground(NextBranch::Same)),
             Goal::Existing(below.id)
         );
-        let second = goal(&session, std::slice::from_ref(&below), &version(), step(2), NextBranch::Same);
+        let second = goal(&session, std::slice::from_ref(&below), &version(), step(2), &ground(NextBranch::Same));
         assert_eq!(
             second,
             Goal::New { key: ChangeKey::Step(step(2)), base_branch: below.branch.clone(), base: commit('a') }
@@ -334,10 +372,11 @@ mod tests {
     fn after_a_merge_work_starts_from_the_target_again() {
         let session = session(PrMode::StackedPr);
         let merged = change(5, ChangeKey::Step(step(1)), 'a', ChangeState::Merged);
-        let next = goal(&session, &[merged], &version(), step(11), NextBranch::Same);
+        let ground = Ground { landed: commit('b'), next: NextBranch::Same };
+        let next = goal(&session, &[merged], &version(), step(11), &ground);
         assert_eq!(
             next,
-            Goal::New { key: ChangeKey::Manual(1), base_branch: "main".parse().expect("ok"), base: commit('a') }
+            Goal::New { key: ChangeKey::Manual(1), base_branch: "main".parse().expect("ok"), base: commit('b') }
         );
     }
 
@@ -346,13 +385,13 @@ mod tests {
         let session = session(PrMode::Manual);
         let top = change(5, ChangeKey::Manual(0), 'a', ChangeState::Branch);
         let all = [top.clone()];
-        assert_eq!(goal(&session, &all, &version(), step(2), NextBranch::Same), Goal::Existing(top.id));
+        assert_eq!(goal(&session, &all, &version(), step(2), &ground(NextBranch::Same)), Goal::Existing(top.id));
         assert_eq!(
-            goal(&session, &all, &version(), step(2), NextBranch::OnTop),
+            goal(&session, &all, &version(), step(2), &ground(NextBranch::OnTop)),
             Goal::New { key: ChangeKey::Manual(1), base_branch: top.branch.clone(), base: commit('a') }
         );
         assert_eq!(
-            goal(&session, &all, &version(), step(2), NextBranch::Fresh),
+            goal(&session, &all, &version(), step(2), &ground(NextBranch::Fresh)),
             Goal::New { key: ChangeKey::Manual(1), base_branch: "main".parse().expect("ok"), base: commit('0') }
         );
     }

@@ -32,8 +32,11 @@ pub(super) async fn revise(context: &Arc<Context>, id: ChangeId, instructions: &
     let run = begin(context, start).await?;
     let place = workspace::acquire(context).await?;
     if run.commit.is_none() && !work(context, &place, &run, &change, instructions).await? {
-        context.note(NoteLevel::Info, "The agent changed nothing; the pull request stays as it is.").await?;
-        return succeed(context, Vec::new(), Vec::new()).await;
+        context.note(NoteLevel::Info, "The agent changed nothing.").await?;
+        if change.pushed.as_ref() == Some(&change.head) {
+            return succeed(context, Vec::new(), Vec::new()).await;
+        }
+        // An earlier revision was refused by the forge.
     }
     let change = publish::publish(context, &place.mirror, id).await?;
     say_so(context, &run, &change).await?;

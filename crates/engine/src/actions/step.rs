@@ -15,8 +15,9 @@ use crate::{
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
 use domain::{
-    Action, ActionKind, ActionState, CheckOutcome, Choice, Completion, EventPayload, Failure, NoteLevel, PrMode,
-    Question, Request, RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunbookVersion, StepEvent, StepId,
+    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, Completion, EventPayload, Failure, NoteLevel,
+    PrMode, Question, Request, RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunbookVersion, StepEvent,
+    StepId,
 };
 use runbook::{Document, Tag};
 use serde_json::json;
@@ -25,10 +26,13 @@ use store::Write;
 
 /// Executes a leaf that was asked for at `asked_version`.
 pub(super) async fn execute(context: &Arc<Context>, leaf: StepId, asked_version: i64) -> Result<(), Halt> {
+    if let Err(problem) = people::notice(&context.shared, &context.session).await {
+        tracing::info!(session = %context.session.number, %problem, "merges by hand could not be looked for");
+    }
     let newest = context.runbook().await?;
     let changes = context.shared.store.changes(context.session.id).await?;
-    let next = context.journal(stack::NEXT_BRANCH).await?.unwrap_or_default();
-    let goal = stack::goal(&context.session, &changes, &newest, leaf, next);
+    let ground = stack::Ground::read(context).await?;
+    let goal = stack::goal(&context.session, &changes, &newest, leaf, &ground);
     let base =
         stack::start_of(&goal, &changes).ok_or_else(|| Halt::failed("the step's branch is gone from the record"))?;
     let agent_session = context
@@ -57,7 +61,8 @@ pub(super) async fn execute(context: &Arc<Context>, leaf: StepId, asked_version:
     if work.manual {
         return manual(context, &run, &work).await;
     }
-    if run.commit.is_none() {
+    take_over_commit(context, &run, leaf, &work, &changes).await?;
+    if context.run().is_none_or(|run| run.commit.is_none()) {
         let place = workspace::acquire(context).await?;
         if let Some(how) = do_work(context, &place, &run, leaf, &work).await? {
             return complete(context, leaf, how, Vec::new(), Vec::new()).await;
@@ -69,6 +74,35 @@ pub(super) async fn execute(context: &Arc<Context>, leaf: StepId, asked_version:
     publish::publish(context, &mirror, change).await?;
     let (writes, events) = ask_what_becomes_of_it(context).await?;
     complete(context, leaf, Completion::Changed, writes, events).await
+}
+
+/// A commit that an earlier run of the leaf made and could not publish is this run's: the work is not done twice.
+async fn take_over_commit(
+    context: &Context,
+    run: &Run,
+    leaf: StepId,
+    work: &Leaf,
+    changes: &[Change],
+) -> Result<(), Halt> {
+    if run.commit.is_some() {
+        return Ok(());
+    }
+    let runs = context.shared.store.runs(context.session.id).await?;
+    let made = runs.iter().rev().filter(|other| other.step == Some(leaf));
+    let Some((version, commit)) = made.filter_map(|other| Some((other.version?, other.commit.clone()?))).next() else {
+        return Ok(());
+    };
+    let waits = |change: &&Change| {
+        change.head == commit && change.pushed.as_ref() != Some(&commit) && change.steps.contains(&leaf)
+    };
+    if !changes.iter().any(|change| waits(&change)) || changed_since(context, work, leaf, version).await? {
+        return Ok(());
+    }
+    let text = format!("The step's commit {} was made before and not published; publishing it now.", commit.short());
+    let event = EventPayload::Note { level: NoteLevel::Info, text };
+    context.commit(&[Write::RunCommit(run.id, commit.clone())], &[event]).await?;
+    context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });
+    Ok(())
 }
 
 /// The parts of a leaf's text that matter for its execution.

@@ -1,15 +1,19 @@
 //! Merging a pull request on the local forge, and what that does to the stack above it.
 
 use super::reviews::find;
-use crate::{Problem, ProblemCode, PullRequestRef, Reply, queue::queued, shared::Shared};
-use domain::{ActionKind, ActionState, Change, ChangeState, EventPayload, NoteLevel, Session};
-use forge::{Forge, MergeHow, MergeMethod};
-use store::{Fence, Write};
+use crate::{Problem, ProblemCode, PullRequestRef, Reply, queue::queued, shared::Shared, stack};
+use domain::{ActionKind, ActionState, Change, ChangeId, ChangeState, EventPayload, NoteLevel, Repository, Session};
+use forge::{Forge, MergeHow, MergeMethod, Mirror};
+use store::{Fence, PullRequest, Write};
 
 /// Merges, then lets the pull requests above follow.
 pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool) -> Result<Reply, Problem> {
     let found = find(shared, wanted).await?;
     if let Some((session, change)) = &found.made_by {
+        if change.state == ChangeState::Merged {
+            let number = found.pull_request.number;
+            return Err(Problem::new(ProblemCode::Conflict, format!("#{number} is merged already")));
+        }
         not_at_work_on(shared, session, change).await?;
     }
     let repository = &found.repository;
@@ -19,14 +23,14 @@ pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool
         email: shared.owner.email.clone(),
         expected_head: found.made_by.as_ref().map(|(_, change)| change.head.clone()),
     };
-    let merged = {
-        let _lock = shared.lock_mirror(repository.id).await;
-        let mirror = shared.forge.mirror(repository, &shared.mirror_dir(repository.id)).await?;
-        let merged = shared.forge.merge(repository, &mirror, found.pull_request.number, &how).await?;
-        crash_point!("crash-merged");
-        shared.forge.fetch(repository, &mirror).await?;
-        merged
-    };
+    let _lock = shared.lock_mirror(repository.id).await;
+    let mirror = shared.forge.mirror(repository, &shared.mirror_dir(repository.id)).await?;
+    if let Some((_, change)) = &found.made_by {
+        stands_on_its_base(shared, repository, &mirror, change).await?;
+    }
+    let merged = shared.forge.merge(repository, &mirror, found.pull_request.number, &how).await?;
+    crash_point!("crash-merged");
+    shared.forge.fetch(repository, &mirror).await?;
     let mut notes = Vec::new();
     if let Some(open) = merged.into_open {
         notes.push(format!("#{} went into the branch of #{open}, which is still open", found.pull_request.number));
@@ -35,13 +39,41 @@ pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool
         notes.push(format!("#{} now goes into {}", child.number, child.base));
     }
     if let Some((session, change)) = found.made_by {
-        after_merge(shared, &session, change, &merged.pull_request.base, &mut notes).await?;
+        after_merge(shared, &session, change.id, &merged.pull_request, &mut notes).await?;
     }
     Ok(Reply::Merged { commit: merged.commit, notes })
 }
 
+/// A base that was rewritten, or squashed below us a moment ago, does not hold what the branch began from: merging would
+/// bring commits that are not the pull request's own.
+async fn stands_on_its_base(
+    shared: &Shared,
+    repository: &Repository,
+    mirror: &Mirror,
+    change: &Change,
+) -> Result<(), Problem> {
+    shared.forge.fetch(repository, mirror).await?;
+    let tip = mirror.resolve_branch(&change.base_branch).await?;
+    if mirror.is_ancestor(&change.base, &tip).await? {
+        return Ok(());
+    }
+    let queue = shared.store.queue(change.session).await?;
+    let follows =
+        |kind: &ActionKind| matches!(kind, ActionKind::ResolveConflict { change: id, .. } if *id == change.id);
+    let (why, mend) = if queue.iter().any(|action| follows(&action.kind)) {
+        ("what is below it was merged, and it is not in line with that yet", "try again when the session is at rest")
+    } else {
+        (
+            "its base was rewritten since it began, so merging it would bring back what was taken out there",
+            "put the base back where it was, or start a new session from it",
+        )
+    };
+    let message = format!("`{}` does not hold {} any more: {why}", change.base_branch, change.base.short());
+    Err(Problem::new(ProblemCode::Conflict, message).mend(mend))
+}
+
 /// A branch that grows at this moment is not merged under the worker's hands.
-async fn not_at_work_on(shared: &Shared, session: &Session, change: &Change) -> Result<(), Problem> {
+pub(super) async fn not_at_work_on(shared: &Shared, session: &Session, change: &Change) -> Result<(), Problem> {
     let queue = shared.store.queue(session.id).await?;
     let Some(running) = queue.iter().find(|action| action.state == ActionState::Running) else { return Ok(()) };
     let touches = match &running.kind {
@@ -65,25 +97,38 @@ async fn not_at_work_on(shared: &Shared, session: &Session, change: &Change) -> 
     Ok(())
 }
 
-async fn after_merge(
+/// Notes the merge and what follows from it; nothing when it is noted. The caller holds the mirror's lock and has fetched.
+pub(super) async fn after_merge(
     shared: &Shared,
     session: &Session,
-    change: Change,
-    into: &domain::BranchName,
+    merged: ChangeId,
+    pull_request: &PullRequest,
     notes: &mut Vec<String>,
 ) -> Result<(), Problem> {
+    let into = &pull_request.base;
     let changes = shared.store.changes(session.id).await?;
+    let noted = |change: &&Change| change.id == merged && change.state != ChangeState::Merged;
+    let Some(change) = changes.iter().find(noted).cloned() else { return Ok(()) };
     let mut writes = vec![Write::PutChange(Change { state: ChangeState::Merged, ..change.clone() })];
-    let mut events = vec![EventPayload::ChangeState {
-        change: change.id,
-        state: ChangeState::Merged,
-        branch: change.branch.to_string(),
-        head: change.head.clone(),
-        pull_request: change.pull_request,
-        title: change.title.clone(),
-    }];
+    let mut events = vec![stack::event(&Change { state: ChangeState::Merged, ..change.clone() })];
     let open =
         |other: &&Change| other.id != change.id && !matches!(other.state, ChangeState::Merged | ChangeState::Closed);
+    if into == &session.target_branch
+        && let Some(commit) = &pull_request.merge_commit
+    {
+        // What comes later begins here: after a squash nothing else holds the merged work as the target branch has it.
+        writes.push(Write::Journal(stack::LANDED.to_owned(), commit.as_str().into()));
+    }
+    if let Some(below) = changes.iter().filter(open).find(|other| other.branch == *into) {
+        let tip = shared.forge.branch(&shared.repository_of(session).await?, into).await?;
+        if let Some(head) = tip {
+            let mut steps = below.steps.clone();
+            steps.extend(change.steps.iter().filter(|step| !below.steps.contains(step)));
+            let grown = Change { pushed: Some(head.clone()), head, steps, ..below.clone() };
+            events.push(stack::event(&grown));
+            writes.push(Write::PutChange(grown));
+        }
+    }
     let queue = shared.store.queue(session.id).await?;
     for (offset, above) in (0..).zip(changes.iter().filter(open).filter(|other| other.base_branch == change.branch)) {
         writes.push(Write::PutChange(Change { base_branch: into.clone(), ..above.clone() }));

@@ -1,6 +1,6 @@
 //! Pull requests as people review them.
 
-use super::{sessions::find_repository, steering::checked_text, views::render_diff};
+use super::{noticing::notice, sessions::find_repository, steering::checked_text, views::render_diff};
 use crate::{
     Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView, Reply, queue::queued, shared::Shared,
 };
@@ -40,6 +40,11 @@ pub(super) async fn find(shared: &Shared, wanted: &PullRequestRef) -> Result<Fou
         Problem::new(ProblemCode::NotFound, format!("there is no pull request #{}", wanted.number))
             .mend("`runyard pr list` shows them")
     })?;
+    let Some((session, _)) = maker(shared, &repository, &pull_request).await? else {
+        return Ok(Found { repository, pull_request, made_by: None });
+    };
+    notice(shared, &session).await?;
+    let pull_request = shared.forge.get(&repository, wanted.number).await?;
     let made_by = maker(shared, &repository, &pull_request).await?;
     Ok(Found { repository, pull_request, made_by })
 }
@@ -95,6 +100,7 @@ pub(super) async fn list(
     };
     let mut lines = Vec::new();
     for repository in repositories {
+        notice_all(shared, &repository).await?;
         for pull_request in shared.store.pull_requests(repository.id).await? {
             let made_by = maker(shared, &repository, &pull_request).await?;
             let wanted =
@@ -106,6 +112,24 @@ pub(super) async fn list(
     }
     lines.sort_by_key(|line| std::cmp::Reverse((line.pull_request.created_at, line.pull_request.number)));
     Ok(Reply::PullRequests(lines))
+}
+
+/// Notices merges of every open pull request that a session made.
+async fn notice_all(shared: &Shared, repository: &Repository) -> Result<(), Problem> {
+    let mut seen = Vec::new();
+    for pull_request in shared.store.pull_requests(repository.id).await? {
+        if pull_request.state == PullRequestState::Closed {
+            continue;
+        }
+        match maker(shared, repository, &pull_request).await? {
+            Some((session, _)) if !seen.contains(&session.id) => {
+                seen.push(session.id);
+                notice(shared, &session).await?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The mirror, and the commits between which a pull request's diff is: what it brings, and no more.

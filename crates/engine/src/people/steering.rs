@@ -1,6 +1,6 @@
 //! Steering a session: say, execute, stop, retry, answer.
 
-use super::{done, publishing};
+use super::{again::again, done, publishing};
 use crate::{
     Problem, ProblemCode, Reply, Selection,
     queue::{note_key, queued, step_event, take_out},
@@ -302,8 +302,10 @@ pub(super) async fn retry(
     let (version, steps) = plan_of(shared, &found).await?;
     let failed = version
         .leaves()
-        .find(|leaf| steps.get(&leaf.id).is_some_and(|step| matches!(step.state, StepState::Failed(_))))
-        .ok_or_else(nothing)?;
+        .find(|leaf| steps.get(&leaf.id).is_some_and(|step| matches!(step.state, StepState::Failed(_))));
+    let Some(failed) = failed else {
+        return again(shared, user, &found).await?.ok_or_else(nothing);
+    };
     execute(shared, user, session, &Selection::Step(failed.number.clone()), message).await
 }
 
