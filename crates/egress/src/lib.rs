@@ -7,6 +7,8 @@
 //! The real key exists on the way to the upstream only: answers, errors and logs are redacted or never see it.
 
 mod answer;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod listener;
 mod meter;

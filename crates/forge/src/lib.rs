@@ -33,6 +33,8 @@ pub use local::LocalForge;
 pub use merge::{Conflict, Merge, Restack, Restacked};
 pub use mirror::{Mirror, ObjectFormat};
 pub use push::Pushed;
+#[doc(hidden)]
+pub use quarantine::fuzzing;
 pub use quarantine::{Bundle, BundleRefused, ChangedFile, FlaggedLink, ImportLimits, LinkProblem, Proposed};
 pub use store::{Check, Comment, PullRequest, PullRequestState, Thread};
 pub use tree::{EntryKind, TreeEntry};

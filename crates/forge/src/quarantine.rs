@@ -5,6 +5,7 @@
 //! check objects, and not every version of `git fetch` checks those of a bundle.) Only after every check do the
 //! objects that the tree needs, and no others, move into the mirror.
 
+pub mod fuzzing;
 mod header;
 mod paths;
 

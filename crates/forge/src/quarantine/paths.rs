@@ -62,8 +62,8 @@ pub(super) fn link_problem(path: &str, target: &str) -> Option<LinkProblem> {
 pub(super) fn next_of_batch<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let size: usize = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-    let content = rest.get(end + 1..end + 1 + size)?;
-    *rest = rest.get(end + 2 + size..)?;
+    let (content, after) = rest[end + 1..].split_at_checked(size)?;
+    *rest = after.strip_prefix(b"\n")?;
     Some(content)
 }
 
