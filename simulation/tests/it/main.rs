@@ -1,0 +1,3 @@
+//! The model, its planted mistakes, and its paths against the real store.
+
+mod explored;
