@@ -9,5 +9,6 @@ mod people;
 mod plans;
 mod real_task;
 mod scripts;
+mod steps;
 mod stopped;
 mod trees;
