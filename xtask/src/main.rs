@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask setup | demo | test | lint | bench | dev`.
+//! The developer's commands: `cargo xtask setup | demo | test | lint | bench | fuzz | dev`.
 //!
 //! Each command first sees to what it needs ([`setup`]), so a fresh machine needs git, a C compiler and rustup only.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to the terminal")]
@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod dev;
+mod fuzz;
 mod lint;
 mod setup;
 mod shell;
@@ -35,6 +36,8 @@ enum Command {
     Lint(lint::Arguments),
     /// Runs the benchmarks; each result is a ratio to something that was measured in the same run.
     Bench(bench::Arguments),
+    /// Looks for inputs that break a promise, with cargo-fuzz.
+    Fuzz(fuzz::Arguments),
     /// Runs a server on a data directory under target/, with the scripted model.
     Dev(dev::Arguments),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
     };
     match outcome {
