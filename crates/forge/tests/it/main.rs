@@ -7,6 +7,7 @@ mod local_forge;
 mod merge;
 mod message;
 mod mirror;
+mod mutations;
 mod push;
 mod store_in_memory;
 mod support;
