@@ -1,6 +1,6 @@
 //! One pass finds every problem, each with its place and its mend.
 
-use runbook::{CheckOptions, Code, Document, check, check_with, render_json, render_text};
+use runbook::{CheckOptions, Code, Document, Severity, check, check_with, render_json, render_text};
 
 const BAD: &str = "\
 ---
@@ -150,4 +150,23 @@ fn suggestions_name_the_nearest() {
     assert_eq!(help("```runnable pyton\n```\n"), "did you mean `python`?");
     assert_eq!(help("---\nvariabels: {}\n---\n"), "did you mean `variables`?");
     assert_eq!(help("```runnable sh name=load needs=laod\n```\n"), "did you mean `load`?");
+}
+
+#[test]
+fn the_guide_lists_every_code_with_its_meaning() {
+    let guide = include_str!("../../../../docs/runbooks.md");
+    let listed: Vec<&str> = guide
+        .lines()
+        .skip_while(|line| !line.starts_with("| code |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    let wanted: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| {
+            let severity = if code.severity() == Severity::Error { "error" } else { "warning" };
+            format!("| `{}` | {severity} | {} |", code.as_str(), code.meaning())
+        })
+        .collect();
+    assert_eq!(listed, wanted);
 }
