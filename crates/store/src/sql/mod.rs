@@ -98,7 +98,7 @@ impl SqlStore {
             let value: String = sqlx::query_scalar(query)
                 .fetch_one(writer)
                 .await
-                .map_err(|error| failed("read the database's settings", error))?;
+                .map_err(|error| failed("tell its settings", error))?;
             settings.push(format!("{name}={value}"));
         }
         Ok(Some(settings))

@@ -45,7 +45,7 @@ pub(super) async fn open(location: &str, options: StoreOptions) -> Result<SqlSto
 
 async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, StoreError> {
     let file = if location.starts_with("sqlite:") {
-        location.parse().map_err(|error| failed("read the database's URL", error))?
+        location.parse().map_err(|error| failed("accept its URL", error))?
     } else {
         SqliteConnectOptions::new().filename(location)
     };
@@ -60,7 +60,7 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
         .foreign_keys(true)
         .busy_timeout(PATIENCE);
     let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
-    let unreachable = |error| failed("open the database", error);
+    let unreachable = |error| failed("open", error);
     let writer = pool(1).connect_with(file.clone()).await.map_err(unreachable)?;
     SQLITE.run(&writer).await.map_err(migration_failed)?;
     let readers = pool(options.connections.max(1));
@@ -74,7 +74,7 @@ async fn check_sqlite(file: &SqliteConnectOptions) -> Result<(), StoreError> {
     if std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0) {
         return Ok(());
     }
-    let unreadable = |error| failed("read the database's version", error);
+    let unreadable = |error| failed("tell its version", error);
     let options = file.clone().read_only(true).create_if_missing(false).busy_timeout(PATIENCE);
     let mut connection = options.connect().await.map_err(unreadable)?;
     let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'").fetch_all(&mut connection).await;
@@ -95,9 +95,9 @@ async fn check_sqlite(file: &SqliteConnectOptions) -> Result<(), StoreError> {
 }
 
 async fn open_postgres(location: &str, options: StoreOptions) -> Result<SqlStore, StoreError> {
-    let server: PgConnectOptions = location.parse().map_err(|error| failed("read the database's URL", error))?;
+    let server: PgConnectOptions = location.parse().map_err(|error| failed("accept its URL", error))?;
     let pool = PgPoolOptions::new().max_connections(options.connections.max(2)).acquire_timeout(PATIENCE);
-    let pool = pool.connect_with(server).await.map_err(|error| failed("reach the database", error))?;
+    let pool = pool.connect_with(server).await.map_err(|error| failed("accept a connection", error))?;
     check_postgres(&pool).await?;
     POSTGRES.run(&pool).await.map_err(migration_failed)?;
     let wake = Arc::<Wake>::default();
@@ -106,7 +106,7 @@ async fn open_postgres(location: &str, options: StoreOptions) -> Result<SqlStore
 }
 
 async fn check_postgres(pool: &PgPool) -> Result<(), StoreError> {
-    let unreadable = |error| failed("read the database's version", error);
+    let unreadable = |error| failed("tell its version", error);
     let exists = sqlx::query("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pool).await;
     if !exists.map_err(unreadable)?.get::<bool, _>(0) {
         return Ok(());
@@ -144,7 +144,7 @@ fn migration_failed(error: MigrateError) -> StoreError {
 
 /// Hears what other servers commit. Losing the connection costs no wake-up for longer than [`crate::LONGEST_WAIT`].
 async fn listen(pool: &PgPool, wake: Arc<Wake>) -> Result<AbortHandle, StoreError> {
-    let unheard = |error| failed("listen to the database", error);
+    let unheard = |error| failed("be listened to", error);
     let mut listener = PgListener::connect_with(pool).await.map_err(unheard)?;
     listener.listen_all([EVENTS_CHANNEL, WORK_CHANNEL]).await.map_err(unheard)?;
     let task = tokio::spawn(async move {
