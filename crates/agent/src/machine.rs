@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How much of standard error is kept.
 const STDERR_TAIL: usize = 8 << 10;
+/// How much an agent may say that is kept in memory until it ends: requests, results, calls, tasks. Honest work stays
+/// far below; what is only passed on does not count.
+const MAX_KEPT: usize = 128 << 20;
 /// Added to the time that a call may wait for a person, before the agent gives up on the callback.
 const HOOK_SLACK: std::time::Duration = std::time::Duration::from_mins(10);
 
@@ -100,6 +103,8 @@ pub struct Core {
     evidence: Evidence,
     tasks: BTreeMap<String, String>,
     left_running: Vec<String>,
+    /// Bytes of the lines of which something is kept.
+    kept: usize,
     undelivered: BTreeSet<String>,
     busy: bool,
     /// The agent accepted how it was started.
@@ -142,6 +147,7 @@ impl Core {
             evidence,
             tasks: BTreeMap::new(),
             left_running: Vec::new(),
+            kept: 0,
             busy: true,
             ready: false,
             begun: false,
@@ -176,7 +182,15 @@ impl Core {
         if end > self.replay_to {
             self.awake(&mut out);
         }
-        self.line(wire::parse(line), line, &mut out);
+        let parsed = wire::parse(line);
+        if parsed.is_kept() {
+            self.kept = self.kept.saturating_add(line.len());
+        }
+        if self.kept > MAX_KEPT {
+            self.evidence.fatal = Some(Fault::Flood);
+        } else {
+            self.line(parsed, line, &mut out);
+        }
         self.settle(&mut out);
         out
     }

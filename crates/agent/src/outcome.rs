@@ -149,6 +149,8 @@ pub enum Fault {
         /// Its version.
         version: String,
     },
+    /// It said more than can be kept in memory.
+    Flood,
     /// It was killed from outside.
     Killed,
     /// Its surroundings ended it: a time limit, a quota.
@@ -230,6 +232,7 @@ impl fmt::Display for Fault {
             Self::Version { version } => {
                 write!(f, "the agent's version is {version}, tested is {}", crate::PINNED)
             }
+            Self::Flood => f.write_str("the agent said more than can be kept in memory"),
             Self::Killed => f.write_str("the agent was killed"),
             Self::Enforced => f.write_str("the agent was ended"),
             Self::Crashed { code: Some(code) } => write!(f, "the agent ended with code {code}"),

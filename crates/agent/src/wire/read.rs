@@ -53,6 +53,20 @@ pub(crate) enum Line {
     Malformed,
 }
 
+impl Line {
+    /// Whether something of it is remembered until the agent ends.
+    pub(crate) fn is_kept(&self) -> bool {
+        match self {
+            Self::Request { .. } | Self::Result(_) | Self::Task(_) | Self::Denied { .. } => true,
+            Self::Assistant { block, .. } => matches!(block, Block::ToolUse { .. }),
+            Self::Stream { event, .. } => {
+                matches!(event, StreamEvent::MessageStart { .. } | StreamEvent::BlockStart { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Init {
     pub(crate) session: String,

@@ -57,6 +57,20 @@ async fn d13_odd_output_costs_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_flood_of_requests_ends_the_agent_before_it_fills_the_memory() {
+    let name = "x".repeat(20 << 20);
+    let request = |id: usize| {
+        format!("{{\"type\":\"control_request\",\"request_id\":\"{id}\",\"request\":{{\"subtype\":\"{name}\"}}}}\n")
+    };
+    let pieces = (0..20).map(|id| Piece { after_lines: 0, stream: Stream::Stdout, bytes: Bytes::from(request(id)) });
+    let tape = Tape::new(pieces.collect(), zero());
+    let (_, outcome) = run(tape.clone()).await;
+    assert!(matches!(outcome.end, End::Failed { fault: agent::Fault::Flood, .. }), "{:?}", outcome.end);
+    assert!(tape.killed());
+    assert!(tape.input().len() < 10, "it was answered on and on");
+}
+
+#[tokio::test]
 async fn d13_a_torn_last_line_is_told_and_the_end_is_no_success() {
     let mut lines = good();
     let last = lines.pop().expect("a result");
