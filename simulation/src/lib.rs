@@ -1,5 +1,6 @@
 //! Attacks on the promises about leases, fences and acts outside, without a single real process.
 //!
-//! [`model`] is a small model of them, explored exhaustively; [`replay`] walks through its paths against the real store.
+//! [`model`] is a small model of them, explored exhaustively; [`replay`] walks along its paths in the real store.
 
 pub mod model;
+pub mod replay;

@@ -1,3 +1,4 @@
 //! The model, its planted mistakes, and its paths against the real store.
 
 mod explored;
+mod replayed;
