@@ -59,7 +59,9 @@ async fn take_over_silent(shared: &Shared, watchers: &mut HashMap<SessionId, Wat
     let leases = shared.store.leases().await?;
     watchers.retain(|session, _| leases.iter().any(|(held, _)| held == session));
     for (session, lease) in leases {
-        if lease.owner == shared.server {
+        // One in our own name that none of our workers knows of: the answer to its claim or to its release was lost.
+        if lease.owner == shared.server && shared.at_work.lock().contains(&(session, lease.epoch)) {
+            watchers.remove(&session);
             continue;
         }
         let now = shared.clock.monotonic();

@@ -2,11 +2,15 @@
 
 use crate::{Person, Problem, ProblemCode, Settings};
 use domain::{
-    Account, AccountId, Clock, CommitId, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session,
+    Account, AccountId, Clock, CommitId, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session, SessionId,
     SessionNumber, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 use store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -31,6 +35,10 @@ pub(crate) struct Shared {
     pub stops: Notify,
     /// True once this server is to go down.
     pub down: watch::Sender<bool>,
+    /// The sessions that workers of this server are at, with the epoch of each one's lease.
+    pub at_work: Mutex<HashSet<(SessionId, i64)>>,
+    /// True when this server has workers.
+    pub works: AtomicBool,
     /// Where the branches of open pull requests were when they were looked at last: base and head.
     pub looked_at: Mutex<HashMap<(RepositoryId, i64), (Option<CommitId>, Option<CommitId>)>>,
     mirrors: Mutex<HashMap<RepositoryId, Arc<tokio::sync::Mutex<()>>>>,
@@ -65,6 +73,8 @@ impl Shared {
             host,
             stops: Notify::new(),
             down: watch::Sender::new(false),
+            at_work: Mutex::default(),
+            works: AtomicBool::new(false),
             looked_at: Mutex::new(HashMap::new()),
             mirrors: Mutex::new(HashMap::new()),
         }

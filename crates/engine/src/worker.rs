@@ -47,6 +47,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Works on one claimed action, from first to last.
 async fn work(shared: &Arc<Shared>, claim: Claim) {
+    let at_work = (claim.session.id, claim.lease.epoch);
+    shared.at_work.lock().insert(at_work);
     let requester = match shared.user_or_owner(claim.session.requester).await {
         Ok(user) => user,
         Err(error) => {
@@ -74,8 +76,9 @@ async fn work(shared: &Arc<Shared>, claim: Claim) {
     }
     keeper.abort();
     if let Err(error) = shared.store.release(context.session.id, context.lease.owner, context.lease.epoch).await {
-        tracing::warn!(error = chain(&error), "failed to give a lease back");
+        tracing::warn!(error = chain(&error), "failed to give a lease back; it is taken back once it was silent");
     }
+    shared.at_work.lock().remove(&at_work);
 }
 
 /// Raises the beat, keeps the sandbox alive, and tells the work when to let go.
@@ -97,8 +100,10 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
     loop {
         if tokio::time::Instant::now() >= next_beat {
             next_beat = tokio::time::Instant::now() + shared.settings.beat;
+            // Others may see the beat before we hear of it.
+            let asked = shared.clock.monotonic();
             match shared.store.beat(context.session.id, context.lease.owner, context.lease.epoch).await {
-                Ok(true) => last_beat = shared.clock.monotonic(),
+                Ok(true) => last_beat = asked,
                 Ok(false) => {
                     say(LetGo::Fenced);
                 }
@@ -110,8 +115,9 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
             }
             note_worked(&context).await;
             take_over_budgets(&context).await;
+            let fenced = *signal.borrow() == LetGo::Fenced;
             let sandbox = context.sandbox.lock().clone();
-            if let Some(sandbox) = sandbox {
+            if let Some(sandbox) = sandbox.filter(|_| !fenced) {
                 match sandbox.renew(context.sandbox_lease()).await {
                     Ok(()) => {}
                     Err(sandbox::Error::StaleEpoch { .. }) => {
@@ -164,15 +170,22 @@ async fn is_to_stop(context: &Context) -> Result<bool, Halt> {
     Ok(context.shared.store.action(context.action.id).await?.is_some_and(|action| action.stop_requested))
 }
 
-/// An attempt that ended before its run was looked up still ends the run that an earlier attempt left open.
-async fn find_open_run(context: &Context) -> Result<(), Halt> {
-    if context.run().is_none() {
-        let runs = context.shared.store.runs(context.session.id).await?;
-        if let Some(run) = runs.into_iter().rev().find(|run| run.action == context.action.id && !run.state.is_over()) {
-            context.set_run(run);
-        }
+/// Reads where action and run stand: what failed may have been done unheard, and an attempt that ended before its run was
+/// looked up still ends the run that an earlier one left open. False when there is nothing left to settle.
+async fn look_again(context: &Context) -> Result<bool, Halt> {
+    let store = &context.shared.store;
+    if store.action(context.action.id).await?.is_none_or(|action| action.state != ActionState::Running) {
+        return Ok(false);
     }
-    Ok(())
+    let known = context.run().map(|run| run.id);
+    let ours = |run: &domain::Run| match known {
+        Some(id) => run.id == id,
+        None => run.action == context.action.id && !run.state.is_over(),
+    };
+    if let Some(run) = store.runs(context.session.id).await?.into_iter().rev().find(ours) {
+        context.set_run(run);
+    }
+    Ok(true)
 }
 
 /// Writes down what came of an action, in one transaction.
@@ -181,8 +194,9 @@ async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt>
     if matches!(halt, Halt::Transient { .. }) && is_to_stop(context).await? {
         halt = Halt::Stopped;
     }
-    if matches!(halt, Halt::Stopped | Halt::Failed { .. } | Halt::Transient { .. }) {
-        find_open_run(context).await?;
+    let ends = matches!(halt, Halt::Stopped | Halt::Failed { .. } | Halt::Transient { .. });
+    if ends && !look_again(context).await? {
+        return Ok(());
     }
     tracing::info!(session = %context.session.number, action = context.action.kind.name(), ?halt, "an action did not finish");
     match halt {
@@ -244,12 +258,15 @@ async fn try_again_later(context: &Context, message: String, after: Option<Durat
     }
     // Those who wait for the same limit do not all come back in the same moment.
     let wait = after.unwrap_or_default() + backoff(&shared.settings, failures);
-    let text = format!("{message}; trying again in {} ({failures} of {most})", in_words(wait));
+    let text = format!("{}; trying again in {} ({failures} of {most})", message.trim_end_matches('.'), in_words(wait));
     let mut writes = vec![Write::Journal(key, failures.into())];
     let mut events = vec![EventPayload::Note { level: NoteLevel::Warning, text }];
-    let (w, e) = context.run_moves(RunEvent::Fail(Failure::Error), Some(message))?;
-    writes.extend(w);
-    events.extend(e);
+    // A run whose commit is noted goes on with publishing it; a new one would do the work again.
+    if context.run().is_some_and(|run| run.commit.is_none()) {
+        let (w, e) = context.run_moves(RunEvent::Fail(Failure::Error), Some(message))?;
+        writes.extend(w);
+        events.extend(e);
+    }
     let (w, e) = withdraw_requests(context).await?;
     writes.extend(w);
     events.extend(e);
