@@ -3,6 +3,7 @@
 use crate::scripts::{bash, held_then, message, plan, plan_after, script, step, submit, turn, write, writes};
 use product_tests::{Event, Log, World};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 
@@ -13,7 +14,7 @@ const USAGE: i32 = 2;
 fn runbook(steps: &[(&str, &str)]) -> String {
     let mut text = "# Runbook: Files\n\nAll are wanted.\n\n## Execution Steps\n".to_owned();
     for (at, (title, own)) in steps.iter().enumerate() {
-        text.push_str(&format!("\n### Step {}: {title}\n{own}\n", at + 1));
+        write!(text, "\n### Step {}: {title}\n{own}\n", at + 1).expect("text");
     }
     text
 }

@@ -3,6 +3,7 @@
 use crate::scripts::{bash, held_then, plan, script, step, step_again, turn, write, writes};
 use product_tests::{Log, World};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 const FILES: [(&str, &str); 1] = [("README.md", "# Files\n")];
 
@@ -186,7 +187,7 @@ fn three_steps() -> (String, String) {
     let mut runbook = "# Runbook: Three\n\n## Execution Steps\n".to_owned();
     let mut conversations = Vec::new();
     for number in ["1", "2", "3"] {
-        runbook.push_str(&format!("\n### Step {number}: Write {number}\nText.\n"));
+        write!(runbook, "\n### Step {number}: Write {number}\nText.\n").expect("text");
         let copy = bash(&format!("cp runs.log {number}.txt"));
         conversations.push(step(number, &format!("Write {number}"), &[turn("I write.", &[copy]), turn("Done.", &[])]));
     }
@@ -290,6 +291,9 @@ cat one.txt; grep --quiet right one.txt
 
 #### 1.2: Write two
 - `two.txt`
+
+#### 1.3: [CONDITIONAL] Perhaps
+**If there is a database**
 ";
 
 /// Name and exit code of each check, in order.
@@ -303,12 +307,14 @@ async fn checks_run_in_their_places_and_the_agent_mends_what_fails() {
         json!({ "name": name, "when": { "prompt_matches": format!("(?s)These checks failed after your work.*{log}") },
             "turns": [turn("I mend it.", &[write_again("one.txt", text)]), turn("Mended.", &[])] })
     };
+    let skip = json!({ "name": "mcp__runyard__skip_step", "input": { "reason": "there is no database" } });
     let script = script(&[
         plan(CHECKS),
         mends("second", "still so", "right\n"),
         mends("first", "wrong", "still so\n"),
         writes("1.1", "Write one", "one.txt", "wrong\n"),
         writes("1.2", "Write two", "two.txt", "2\n"),
+        step("1.3", "Perhaps", &[turn("No.", &[write("left.txt", "left\n"), skip]), turn("Skipped.", &[])]),
     ]);
     let world = World::new(&script, &FILES).await;
     world.run("Checks", &["--yes", "--json"]).ends().await.expect_code(0);
@@ -317,16 +323,19 @@ async fn checks_run_in_their_places_and_the_agent_mends_what_fails() {
         [("one", Some(1)), ("always", Some(0))],
         [("one", Some(1)), ("always", Some(0))],
         [("one", Some(0)), ("always", Some(0))],
-        [("parent", Some(0)), ("always", Some(0))],
+        // A parent's checks come after its last leaf, though that one is skipped.
+        [("always", Some(0)), ("parent", Some(0))],
+        [("always", Some(0)), ("", None)],
     ];
-    assert_eq!(results(&log), expected.concat(), "{}", log.outline());
+    assert_eq!(results(&log), expected.concat()[..9], "{}", log.outline());
+    assert_eq!(log.step("1.3"), "completed(skipped)");
     assert_note(&log, "the agent is asked to mend it (2 of 2)");
     assert_note(&log, "Files that checks left behind are not part of the work and were removed: `cache.tmp`");
     let branch = world.repository.pushed().pop().expect("a branch");
     assert_eq!(world.repository.git(["ls-tree", "--name-only", &branch]), "README.md\none.txt\ntwo.txt\n");
     assert_eq!(world.repository.show(&branch, "one.txt"), "right\n");
     let shown = world.runyard(["pr", "show", "1"]).await.expect_code(0).stdout;
-    assert!(shown.contains("✓ parent") && shown.contains("✓ always") && !shown.contains('✗'), "{shown}");
+    assert!(shown.contains("✓ one") && shown.contains("✓ always") && !shown.contains('✗'), "{shown}");
     world.assert_foreseen();
 }
 

@@ -15,7 +15,7 @@ use crate::{
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
 use domain::{
-    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, Completion, EventPayload, Failure, NoteLevel,
+    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, CommitId, Completion, EventPayload, Failure, NoteLevel,
     PrMode, Question, Request, RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunbookVersion, StepEvent,
     StepId,
 };
@@ -115,6 +115,8 @@ struct Leaf {
     conditional: bool,
     manual: bool,
     checks: Vec<Check>,
+    /// How many of them, the first ones, are the leaf's own.
+    own_checks: usize,
 }
 
 impl Leaf {
@@ -139,6 +141,7 @@ impl Leaf {
             conditional: step.has(Tag::Conditional),
             manual: step.has(Tag::Manual),
             checks: Check::of(&document, &document.checks_after(&number))?,
+            own_checks: document.blocks_in(&step.body).iter().filter(|block| block.is_check()).count(),
         })
     }
 }
@@ -194,6 +197,7 @@ async fn do_work(
     let mut said = talk_until_heard(context, place, what.clone()).await?.text;
     if let Some(reason) = context.journal::<String>(&skip_key(run.id)).await? {
         context.note(NoteLevel::Info, format!("Step {} was skipped: {reason}", work.number)).await?;
+        prove_without(context, place, &base, &work.checks[work.own_checks..]).await?;
         return Ok(Some(Completion::Skipped));
     }
     checks::announce(context, &work.checks).await?;
@@ -229,6 +233,19 @@ async fn do_work(
     crash_point!("crash-proposal-imported");
     publish::commit_leaf(context, place, run, leaf, &proposed.tree, &said).await?;
     Ok(None)
+}
+
+/// Runs the checks that come after a leaf that was skipped, on the tree that it started from: those of a parent whose
+/// last leaf it is would prove nothing otherwise.
+async fn prove_without(context: &Context, place: &Place, base: &CommitId, checks: &[Check]) -> Result<(), Halt> {
+    if checks.is_empty() {
+        return Ok(());
+    }
+    place.prepare(context, base).await?;
+    checks::announce(context, checks).await?;
+    let outcomes = checks::run(context, place, checks, base).await?;
+    keep_evidence(context, context.run_id()?, &outcomes).await?;
+    checks::failure(&outcomes).map_or(Ok(()), |message| Err(Halt::Failed { why: Failure::Check, message }))
 }
 
 async fn keep_evidence(context: &Context, run: RunId, outcomes: &[CheckOutcome]) -> Result<(), Halt> {
