@@ -175,8 +175,8 @@ mod tests {
     use super::*;
 
     fn changes(entries: &[(&str, &str)]) -> Changes {
-        let raw: String = entries.iter().map(|(path, new)| format!(":100644 {new}\0{path}\0")).collect();
-        Changes::parse(raw.as_bytes()).expect("a list")
+        let lines: Vec<_> = entries.iter().map(|(path, new)| format!(":100644 {new}\0{path}\0")).collect();
+        Changes::parse(lines.concat().as_bytes()).expect("a list")
     }
 
     #[test]
