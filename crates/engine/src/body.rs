@@ -1,5 +1,6 @@
 //! The text of a pull request. Pure.
 
+use crate::markup::{cell, code, fenced, line, quoted};
 use domain::{Change, ChangeState, CheckOutcome, RunbookVersion, Session, StepId, StepState};
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -12,7 +13,7 @@ pub(crate) struct Body<'a> {
     pub states: &'a HashMap<StepId, StepState>,
     pub change: &'a Change,
     pub stack: &'a [Change],
-    /// The text of each leaf in the change, by id.
+    /// The text of each leaf in the change, by id, safe as [`crate::markup`] makes it.
     pub texts: &'a HashMap<StepId, String>,
     /// The checks of each leaf in the change, by id.
     pub evidence: &'a HashMap<StepId, Vec<CheckOutcome>>,
@@ -20,10 +21,32 @@ pub(crate) struct Body<'a> {
     pub warnings: &'a [(String, String)],
 }
 
+/// Characters of a commit's subject that git's own tools show whole.
+const SUBJECT: usize = 72;
+
 /// The title of a change's pull request.
 pub(crate) fn title(session: &Session, step_title: &str, whole: bool, in_progress: bool) -> String {
     let mark = if in_progress { "[WIP] " } else { "" };
     if whole { format!("{mark}{}", session.title) } else { format!("{mark}[{}] {step_title}", session.title) }
+}
+
+/// A change's title without what every change of the session repeats.
+pub(crate) fn own_title<'a>(session: &str, title: &'a str) -> &'a str {
+    let title = title.strip_prefix("[WIP] ").unwrap_or(title);
+    let own = title.strip_prefix('[').and_then(|rest| rest.strip_prefix(session)?.strip_prefix("] "));
+    own.unwrap_or(title)
+}
+
+/// The subject of the commit that merges what is below a change into it, short enough to be shown whole.
+pub(crate) fn merge_subject(session: &str, title: &str, below: &str) -> String {
+    let below = if below.starts_with("runyard/") { "the change below" } else { below };
+    let title = own_title(session, title);
+    let room = SUBJECT.saturating_sub(format!("Bring up to date with {below}: ").chars().count()).max(10);
+    let short: String = match title.char_indices().nth(room) {
+        None => title.to_owned(),
+        Some(_) => title.chars().take(room - 1).collect::<String>().trim_end().to_owned() + "…",
+    };
+    format!("Bring up to date with {below}: {short}")
 }
 
 /// The body of a change's pull request.
@@ -44,14 +67,14 @@ pub(crate) fn render(body: &Body<'_>) -> String {
         let Some(found) = body.version.step(*step) else { continue };
         let _ = writeln!(text, "## {} {}\n", found.number, line(&found.title));
         if let Some(own) = body.texts.get(step).map(|own| own.trim()).filter(|own| !own.is_empty()) {
-            let _ = writeln!(text, "{own}\n");
+            let _ = writeln!(text, "{}\n", quoted(own));
         }
     }
     evidence(&mut text, body);
     if !body.warnings.is_empty() {
         text.push_str("## Look twice\n\n");
         for (path, why) in body.warnings {
-            let _ = writeln!(text, "- `{}`: {}", line(path).replace('`', "'"), line(why));
+            let _ = writeln!(text, "- {}: {}", code(path), line(why));
         }
         text.push('\n');
     }
@@ -100,38 +123,11 @@ fn evidence(text: &mut String, body: &Body<'_>) {
     text.push('\n');
     for step in &steps {
         for outcome in body.evidence.get(step).into_iter().flatten().filter(|outcome| !outcome.tail.trim().is_empty()) {
-            let fence = fence_for(&outcome.tail);
-            let _ = writeln!(
-                text,
-                "<details><summary>Log of {}</summary>\n\n{fence}text\n{}\n{fence}\n\n</details>\n",
-                line(&outcome.name).replace('<', "&lt;"),
-                outcome.tail.trim_end()
-            );
+            let log = fenced(&outcome.tail);
+            let name = line(&outcome.name);
+            let _ = writeln!(text, "<details><summary>Log of {name}</summary>\n\n{log}\n\n</details>\n");
         }
     }
-}
-
-/// One line of text: what a sandbox wrote must not begin a heading, a comment or a command of its own.
-fn line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("<!--", "&lt;!--")
-}
-
-fn cell(text: &str) -> String {
-    line(text).replace('|', "\\|")
-}
-
-/// A command as code in a table: its first line, and a mark when there is more.
-fn code(command: &str) -> String {
-    let mut lines = command.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or_default().replace('|', "\\|").replace('`', "'");
-    let more = if lines.next().is_some() { " …" } else { "" };
-    format!("`{first}{more}`")
-}
-
-/// A fence that no line of `text` ends.
-fn fence_for(text: &str) -> String {
-    let longest = text.lines().map(|line| line.trim_start().bytes().take_while(|byte| *byte == b'`').count()).max();
-    "`".repeat(longest.unwrap_or(0).max(2) + 1)
 }
 
 #[cfg(test)]
@@ -139,15 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fence_holds_what_is_in_it() {
-        assert_eq!(fence_for("plain"), "```");
-        assert_eq!(fence_for("````\ncode\n````"), "`````");
-    }
-
-    #[test]
-    fn a_command_is_one_cell() {
-        assert_eq!(code("\n  grep -c x | wc\nmore"), "`grep -c x \\| wc …`");
-        assert_eq!(cell("a | b\n# c"), "a \\| b # c");
-        assert_eq!(line("x <!-- hidden -->"), "x &lt;!-- hidden -->");
+    fn a_subject_names_the_step_and_is_not_cut() {
+        let (session, title) = ("Move [all] to v2", "[Move [all] to v2] Use the new client");
+        assert_eq!(own_title(session, title), "Use the new client");
+        assert_eq!(own_title(session, "[WIP] [Move [all] to v2] Use it"), "Use it");
+        assert_eq!(own_title(session, "[Move] Use it"), "[Move] Use it");
+        assert_eq!(merge_subject(session, title, "main"), "Bring up to date with main: Use the new client");
+        let stacked = merge_subject(session, title, "runyard/r-1-1-write-the-first-file-of-two-3f2a9c1b7d");
+        assert_eq!(stacked, "Bring up to date with the change below: Use the new client");
+        let long = merge_subject("", &"word ".repeat(40), "main");
+        assert!(long.starts_with("Bring up to date with main: word ") && long.ends_with("…"), "{long}");
+        assert!(long.chars().count() <= SUBJECT, "{long}");
     }
 }

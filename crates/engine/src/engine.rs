@@ -14,7 +14,7 @@ use futures::Stream;
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use store::Store;
@@ -83,6 +83,7 @@ impl Engine {
             host,
         ));
         let engine = Arc::new(Self { shared: shared.clone(), tasks: TaskTracker::new() });
+        shared.works.store(work, Ordering::Relaxed);
         if work {
             if alone {
                 janitor::take_over_everything(&shared).await?;

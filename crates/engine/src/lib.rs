@@ -15,6 +15,7 @@ mod gate;
 mod halt;
 mod janitor;
 mod kept;
+mod markup;
 mod people;
 mod pre_execution;
 mod process;
@@ -24,8 +25,11 @@ mod queue;
 mod selection;
 mod settings;
 mod shared;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod stack;
 mod tree;
+mod waits;
 mod worker;
 mod workspace;
 

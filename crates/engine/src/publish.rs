@@ -5,6 +5,7 @@ use crate::{
     context::Context,
     halt::{Halt, chain},
     kept,
+    markup::prose,
     stack::{self, Goal},
     workspace::Place,
 };
@@ -327,25 +328,22 @@ async fn states_of(context: &Context) -> Result<HashMap<StepId, StepState>, Halt
     Ok(states)
 }
 
-/// The own text of every step, without its blocks' say in it.
+/// The own text of every step, without its checks: those are in the evidence. Code blocks stay as they are.
 fn texts_of(version: &RunbookVersion) -> HashMap<StepId, String> {
     let document = runbook::Document::parse(version.text.as_str());
-    version
-        .steps
-        .iter()
-        .zip(document.steps())
-        .map(|(row, step)| {
-            let blocks = document.blocks_in(&step.body);
-            let mut text = String::new();
-            let mut at = step.body.start;
-            for block in blocks.iter().filter(|block| block.is_check()) {
-                text.push_str(&document.text()[at..block.range.start.max(at)]);
-                at = block.range.end.max(at);
+    let own = |step: &runbook::Step| {
+        let (mut text, mut at) = (String::new(), step.body.start);
+        for block in document.blocks_in(&step.body) {
+            let (start, end) = (block.range.start.max(at), block.range.end.max(at).min(step.body.end));
+            text.push_str(&prose(&document.text()[at..start]));
+            if !block.is_check() {
+                text.push_str(&document.text()[start..end]);
             }
-            text.push_str(&document.text()[at..step.body.end]);
-            (row.id, text)
-        })
-        .collect()
+            at = end;
+        }
+        text + &prose(&document.text()[at..step.body.end])
+    };
+    version.steps.iter().zip(document.steps()).map(|(row, step)| (row.id, own(step))).collect()
 }
 
 /// After a step that made no commit: the open pull requests tell how far things are all the same.

@@ -41,6 +41,9 @@ pub(crate) struct Shared {
     pub works: AtomicBool,
     /// Where the branches of open pull requests were when they were looked at last: base and head.
     pub looked_at: Mutex<HashMap<(RepositoryId, i64), (Option<CommitId>, Option<CommitId>)>>,
+    /// What is done for a step in a simulation.
+    #[cfg(feature = "simulation")]
+    pub script: Option<Arc<dyn crate::simulation::Script>>,
     mirrors: Mutex<HashMap<RepositoryId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -76,6 +79,8 @@ impl Shared {
             at_work: Mutex::default(),
             works: AtomicBool::new(false),
             looked_at: Mutex::new(HashMap::new()),
+            #[cfg(feature = "simulation")]
+            script: None,
             mirrors: Mutex::new(HashMap::new()),
         }
     }

@@ -2,9 +2,15 @@
 
 use super::reviews::find;
 use crate::{Problem, ProblemCode, PullRequestRef, Reply, queue::queued, shared::Shared, stack};
-use domain::{ActionKind, ActionState, Change, ChangeId, ChangeState, EventPayload, NoteLevel, Repository, Session};
+use domain::{
+    Action, ActionKind, ActionState, Change, ChangeId, ChangeState, EventPayload, NoteLevel, Repository, Session,
+};
 use forge::{Forge, MergeHow, MergeMethod, Mirror};
+use std::{sync::atomic::Ordering, time::Duration};
 use store::{Fence, PullRequest, Write};
+
+/// How long a merge waits for what an earlier merge left to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Merges, then lets the pull requests above follow.
 pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool) -> Result<Reply, Problem> {
@@ -14,8 +20,11 @@ pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool
             let number = found.pull_request.number;
             return Err(Problem::new(ProblemCode::Conflict, format!("#{number} is merged already")));
         }
+        until_in_line(shared, session, change).await?;
         not_at_work_on(shared, session, change).await?;
     }
+    // What was brought in line just now has a new head.
+    let found = find(shared, wanted).await?;
     let repository = &found.repository;
     let how = MergeHow {
         method: if squash { MergeMethod::Squash } else { MergeMethod::Merge },
@@ -42,6 +51,24 @@ pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool
         after_merge(shared, &session, change.id, &merged.pull_request, &mut notes).await?;
     }
     Ok(Reply::Merged { commit: merged.commit, notes })
+}
+
+/// Waits while the branch is brought in line with a base that was merged a moment ago: that takes no agent.
+async fn until_in_line(shared: &Shared, session: &Session, change: &Change) -> Result<(), Problem> {
+    let follows = |action: &Action| matches!(&action.kind, ActionKind::ResolveConflict { change: id, files } if *id == change.id && files.is_empty());
+    let in_line = async {
+        loop {
+            let seen = shared.store.session(session.id).await?.map_or(0, |session| session.last_event);
+            if !shared.store.queue(session.id).await?.iter().any(follows) {
+                return Ok(());
+            }
+            shared.store.wait_for_events(session.id, seen).await;
+        }
+    };
+    if !shared.works.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    tokio::time::timeout(PATIENCE, in_line).await.unwrap_or(Ok(()))
 }
 
 /// A base that was rewritten, or squashed below us a moment ago, does not hold what the branch began from: merging would
