@@ -292,6 +292,10 @@ fn deliver(open: &Mutex<Open>, answer: Answer, body: Bytes) -> Result<(), &'stat
         }
         Answer::Output { stream, .. } | Answer::Data { stream } => {
             if let Some(flow) = open.flows.get(&stream) {
+                // Empty pieces cost no credit, so they could be sent without end.
+                if body.is_empty() {
+                    return Err("a piece of nothing");
+                }
                 let before = flow.under_way.fetch_add(body.len() as u64, Ordering::AcqRel);
                 if before + body.len() as u64 > WINDOW {
                     return Err("more data than was asked for");
@@ -322,4 +326,80 @@ async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Answer, B
     let mut body = vec![0; lengths.body];
     reader.read_exact(&mut body).await?;
     Ok(Some((answer, body.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shim::proto::Stream;
+    use tokio::io::DuplexStream;
+
+    /// A shim that greets, replies to the next call, and then writes `bytes` and goes away.
+    async fn shim_that_writes(bytes: Vec<u8>, mut stream: DuplexStream) {
+        for reply in
+            [Reply::Hello { version: VERSION, sandbox: "s".to_owned(), epoch: 1 }, Reply::Attached { stdin_next: 0 }]
+        {
+            let mut prefix = [0; PREFIX];
+            stream.read_exact(&mut prefix).await.expect("a call");
+            let lengths = Lengths::parse(prefix).expect("a call");
+            let mut header = vec![0; lengths.header];
+            stream.read_exact(&mut header).await.expect("a call");
+            let Call { call, .. } = serde_json::from_slice(&header).expect("a call");
+            let head = frame::encode_head(&Answer::Reply { call, result: Ok(reply) }, 0).expect("small");
+            stream.write_all(&head).await.expect("heard");
+        }
+        // The client may hang up on us in the middle.
+        let _ = stream.write_all(&bytes).await;
+    }
+
+    /// What a client takes out of a stream that it opened, until the connection is gone.
+    async fn taken_from(bytes: Vec<u8>) -> usize {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let shim = tokio::spawn(shim_that_writes(bytes, theirs));
+        let (client, _) = Client::connect(ours, 1).await.expect("greeted");
+        let attach = Request::Attach { exec: "a".to_owned(), from: 0, window: WINDOW };
+        let (_, mut flow) = client.open(attach).await.expect("opened");
+        let mut taken = 0;
+        while flow.next().await.is_ok() {
+            taken += 1;
+        }
+        client.closed().await;
+        shim.await.expect("no panic");
+        assert!(matches!(client.done(Request::KillAll).await, Err(Error::Disconnected)));
+        taken
+    }
+
+    fn piece(body: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, &Answer::Output { stream: 2, offset: 0, from: Stream::Stdout }, body).expect("small");
+        bytes
+    }
+
+    #[tokio::test]
+    async fn pieces_that_cost_no_credit_end_the_connection() {
+        assert_eq!(taken_from([piece(b"x"), piece(b"y")].concat()).await, 2);
+        assert_eq!(taken_from([piece(b"x"), piece(b""), piece(b"y")].concat()).await, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_shim_writes_every_caller_is_told(
+            picks in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<Option<u8>>()), 0..6),
+        ) {
+            let mut seeds = shim::fuzzing::frame_seeds();
+            seeds.push(piece(b"body"));
+            let mut bytes = Vec::new();
+            for (seed, at, value) in picks {
+                let mut frame = seeds[seed.index(seeds.len())].clone();
+                if let Some(value) = value {
+                    let at = at.index(frame.len());
+                    frame[at] = value;
+                }
+                bytes.extend(frame);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(taken_from(bytes));
+        }
+    }
 }
