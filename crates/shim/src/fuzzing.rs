@@ -213,13 +213,12 @@ fn listed_by(tar: &[u8], tree: &mut Tree) {
         }
         path.push(parts[dirs]);
         assert_ne!(tree.get(&path), Some(&Thing::Dir), "the directory {} was replaced", path.display());
-        let thing = match entry.header().entry_type() {
-            EntryType::Symlink => Thing::Link(entry.link_name().expect("readable").expect("a target").into_owned()),
-            _ => {
-                let mut content = Vec::new();
-                entry.read_to_end(&mut content).expect("readable");
-                Thing::File(entry.header().mode().unwrap_or(0o644) & 0o777, content)
-            }
+        let thing = if entry.header().entry_type() == EntryType::Symlink {
+            Thing::Link(entry.link_name().expect("readable").expect("a target").into_owned())
+        } else {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).expect("readable");
+            Thing::File(entry.header().mode().unwrap_or(0o644) & 0o777, content)
         };
         tree.insert(path, thing);
     }
