@@ -410,6 +410,8 @@ pub struct SessionView {
     pub queue: Vec<Action>,
     /// Runs, oldest first.
     pub runs: Vec<Run>,
+    /// Milliseconds that all of them were at work; waits for people are not counted.
+    pub worked_ms: u64,
     /// The stack, bottom first.
     pub changes: Vec<Change>,
     /// Requests that wait for a person.
@@ -433,7 +435,7 @@ pub struct StepView {
     pub usage: Usage,
     /// Pull request that holds its work.
     pub pull_request: Option<i64>,
-    /// Time spent on it, in seconds.
+    /// Time at work on it, in seconds; waits for people are not counted.
     pub seconds: u64,
 }
 

@@ -1,6 +1,6 @@
 //! How a run begins: a new attempt, or one that a crash or a wait left behind.
 
-use crate::{context::Context, halt::Halt, workspace};
+use crate::{context::Context, halt::Halt, waits::Waits, workspace};
 use domain::{CommitId, EventPayload, NoteLevel, Run, RunEvent, RunId, RunState, StepEvent, StepId, StepState, Usage};
 use store::Write;
 use uuid::Uuid;
@@ -66,6 +66,8 @@ pub(crate) async fn begin(context: &Context, start: Start) -> Result<Run, Halt> 
 }
 
 async fn go_on(context: &Context, run: Run) -> Result<Run, Halt> {
+    let waits = Waits::of(context.shared.store.as_ref(), context.session.id, run.id).await?;
+    *context.waits.lock() = waits;
     context.set_run(run.clone());
     let mut writes = Vec::new();
     let mut events = Vec::new();

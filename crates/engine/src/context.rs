@@ -1,6 +1,6 @@
 //! What work on one action has at hand: the claim, the fence, the signal to stop.
 
-use crate::{gate::RunGate, halt::Halt, shared::Shared};
+use crate::{gate::RunGate, halt::Halt, shared::Shared, waits::Waits};
 use domain::{
     Action, BlobHash, CommitId, EventPayload, Lease, NoteLevel, Repository, Run, RunEvent, RunId, RunState,
     RunbookVersion, Session, StepEvent, StepId, StepState, User,
@@ -56,6 +56,8 @@ pub(crate) struct Context {
     /// The way out's gate, once the run has a sandbox: it knows what may still be used.
     pub gate: Mutex<Option<Arc<RunGate>>>,
     run: Mutex<Option<Run>>,
+    /// How long the run waited for people.
+    pub waits: Mutex<Waits>,
     /// Set once the action is settled: what is left to do then is cut short by the loss of the lease only.
     settled: AtomicBool,
 }
@@ -72,6 +74,7 @@ impl Context {
             sandbox: Mutex::new(None),
             gate: Mutex::new(None),
             run: Mutex::new(None),
+            waits: Mutex::default(),
             settled: AtomicBool::new(false),
         }
     }
@@ -191,7 +194,9 @@ impl Context {
         run.state = state;
         run.message.clone_from(&message);
         let event_payload = self.run_event(run, state, message.clone());
-        Ok((vec![Write::Run { id: run.id, from, event, message }], vec![event_payload]))
+        let mut writes = vec![Write::Run { id: run.id, from, event, message }];
+        writes.extend(self.waits.lock().hear(run.id, event, self.shared.now()));
+        Ok((writes, vec![event_payload]))
     }
 
     pub fn run_event(&self, run: &Run, state: RunState, message: Option<String>) -> EventPayload {

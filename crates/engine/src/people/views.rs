@@ -2,10 +2,11 @@
 
 use crate::{
     Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, kept, selection::is_below, shared::Shared,
+    waits::Waits,
 };
 use domain::{
-    ActionKind, ActionState, Change, ExecId, RequestState, Run, RunState, RunbookVersion, Session, SessionNumber, Step,
-    StepId, StepState, Usage,
+    ActionKind, ActionState, Change, ExecId, RequestState, Run, RunId, RunState, RunbookVersion, Session,
+    SessionNumber, Step, StepId, StepState, Usage,
 };
 use forge::{DiffLimits, Forge};
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
@@ -53,9 +54,27 @@ pub(super) async fn session(shared: &Shared, session: Session) -> Result<Session
     let open_requests: Vec<_> =
         store.requests(session.id).await?.into_iter().filter(|request| request.state == RequestState::Open).collect();
     let sandbox = store.sandboxes(session.id).await?.last().map(|record| record.state);
-    let views = runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, shared));
+    let now = shared.now();
+    let mut worked = HashMap::new();
+    for run in &runs {
+        worked.insert(run.id, Waits::of(store.as_ref(), session.id, run.id).await?.worked(run, now));
+    }
+    let views = runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, &worked));
+    let worked_ms = worked.values().sum::<Duration>().as_millis().try_into().unwrap_or(u64::MAX);
     let phase = phase_of(&views, &queue, &runs, !open_requests.is_empty(), runbook.as_ref());
-    Ok(SessionView { session, repository, phase, runbook, steps: views, queue, runs, changes, open_requests, sandbox })
+    Ok(SessionView {
+        session,
+        repository,
+        phase,
+        runbook,
+        steps: views,
+        queue,
+        runs,
+        worked_ms,
+        changes,
+        open_requests,
+        sandbox,
+    })
 }
 
 fn step_views(
@@ -63,10 +82,9 @@ fn step_views(
     steps: &HashMap<StepId, Step>,
     runs: &[Run],
     changes: &[Change],
-    shared: &Shared,
+    worked: &HashMap<RunId, Duration>,
 ) -> Vec<StepView> {
     let state = |id: StepId| steps.get(&id).map_or(StepState::NotStarted, |step| step.state);
-    let now = shared.now();
     version
         .steps
         .iter()
@@ -77,11 +95,11 @@ fn step_views(
                 version.leaves().filter(|leaf| is_below(&leaf.number, &step.number)).map(|leaf| leaf.id).collect()
             };
             let mut usage = Usage::default();
-            let mut worked = Duration::ZERO;
+            let mut spent = Duration::ZERO;
             for leaf in &leaves {
                 usage += steps.get(leaf).map(|step| step.usage).unwrap_or_default();
                 for run in runs.iter().filter(|run| run.step == Some(*leaf)) {
-                    worked += run.finished_at.unwrap_or(now).since(run.started_at);
+                    spent += worked.get(&run.id).copied().unwrap_or_default();
                 }
             }
             let pull_request =
@@ -93,7 +111,7 @@ fn step_views(
                 state: StepState::of_parent(leaves.iter().map(|leaf| state(*leaf))),
                 usage,
                 pull_request: pull_request.and_then(|change| change.pull_request),
-                seconds: worked.as_secs(),
+                seconds: spent.as_secs(),
             }
         })
         .collect()

@@ -156,12 +156,11 @@ pub(super) fn change_words(state: ChangeState) -> &'static str {
 
 /// What a session used, in one line.
 pub(super) fn used(view: &SessionView) -> String {
-    let worked = view.runs.iter().filter_map(|run| Some(run.finished_at?.since(run.started_at))).sum();
     format!(
         "Cost {} · {} tokens · worked {}",
         view.session.usage.cost,
         thousands(view.session.usage.tokens()),
-        span(worked)
+        span(Duration::from_millis(view.worked_ms))
     )
 }
 
