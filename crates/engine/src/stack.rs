@@ -1,7 +1,7 @@
 //! The stack of changes: which one a leaf's commit joins, and how those above follow when one below moves. The first
 //! half is pure.
 
-use crate::{context::Context, halt::Halt, kept, queue, workspace::Place};
+use crate::{body, context::Context, halt::Halt, kept, queue, workspace::Place};
 use domain::{
     ActionKind, BranchName, Change, ChangeId, ChangeKey, ChangeState, CommitId, EventPayload, NoteLevel, PrMode,
     RunbookVersion, Session, SessionNumber, StepId,
@@ -128,6 +128,11 @@ pub(crate) async fn follow(context: &Context, mirror: &Mirror, moved: ChangeId) 
     Ok(())
 }
 
+/// See [`body::merge_subject`].
+pub(crate) fn merge_subject(context: &Context, change: &Change) -> String {
+    body::merge_subject(&context.session.title, &change.title, change.base_branch.as_str())
+}
+
 /// Puts one change on a new base by a merge commit of ours. Nothing when it conflicts.
 pub(crate) async fn bring_in_line(
     context: &Context,
@@ -135,11 +140,7 @@ pub(crate) async fn bring_in_line(
     mut change: Change,
     new_base: &CommitId,
 ) -> Result<Option<Change>, Halt> {
-    let message = Message::new(&format!("Merge {} into {}", change.base_branch, change.branch)).provenance(
-        context.session.number,
-        None,
-        None,
-    );
+    let message = Message::new(&merge_subject(context, &change)).provenance(context.session.number, None, None);
     let who = signature(context, context.shared.now());
     let old_base = change.base.clone();
     let stack = Restack { old_base: &old_base, new_base, head: &change.head };

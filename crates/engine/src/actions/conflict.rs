@@ -66,11 +66,8 @@ async fn merge(
     below: &CommitId,
 ) -> Result<bool, Halt> {
     let who = stack::signature(context, run.started_at);
-    let message = Message::new(&format!("Merge {} into {}", change.base_branch, change.branch)).provenance(
-        context.session.number,
-        None,
-        Some(run.id),
-    );
+    let message =
+        Message::new(&stack::merge_subject(context, change)).provenance(context.session.number, None, Some(run.id));
     let tree = match mirror.merge(&change.head, below).await? {
         Merge::Merged { tree } => tree,
         Merge::Conflict(conflict) => {

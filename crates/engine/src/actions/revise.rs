@@ -3,6 +3,7 @@
 use super::succeed;
 use crate::{
     begin::{Start, begin},
+    body,
     checks::{self, Check},
     context::Context,
     converse::{NoTools, Talk, has_begun, talk},
@@ -90,7 +91,7 @@ async fn work(
         return Err(Halt::Failed { why: Failure::Check, message });
     }
     let Some(proposed) = place.propose(context, &base).await? else { return Ok(false) };
-    let subject = format!("Address review of {}", change.title);
+    let subject = format!("Address review of {}", body::own_title(&context.session.title, &change.title));
     publish::commit_onto(context, place, run, change.id, &proposed.tree, (&subject, &said)).await?;
     Ok(true)
 }
