@@ -1,7 +1,7 @@
 //! Every setting: its key, type, default and meaning. The one table behind the file, the environment, flags,
 //! `config show` and `docs/configuration.md`.
 
-use super::setting::{Bytes, Count, LogFilter, Processors, Program, Raw, Setting};
+use super::setting::{ApiAddress, Bytes, Count, LogFilter, Processors, Program, Raw, Setting};
 use domain::{MicroUsd, PrMode};
 use sandbox::local::Requirement;
 use std::{path::PathBuf, time::Duration};
@@ -138,8 +138,9 @@ keys! {
     execution_deny: Vec<String> = "" as "agent.execution.deny";
     /// While executing: these tools only when a person allows the call.
     execution_ask: Vec<String> = "" as "agent.execution.ask";
-    /// Where the Messages API is. `ANTHROPIC_BASE_URL` is read too when this is set nowhere else.
-    base_url: String = "https://api.anthropic.com" as "anthropic.base_url";
+    /// Where the Messages API is, without user, query and fragment.
+    /// `ANTHROPIC_BASE_URL` is read too when this is set nowhere else.
+    base_url: ApiAddress = "https://api.anthropic.com" as "anthropic.base_url";
     /// A file of mode 0600 that holds the API key. `ANTHROPIC_API_KEY` in the environment goes before it.
     key_file: Option<PathBuf> = "" as "anthropic.key_file";
     /// How often the agent itself asks the Messages API again, before its run counts as a passing failure.

@@ -128,7 +128,10 @@ impl Config {
         let mut config =
             Self { values, origins: BTreeMap::new(), data_dir: PathBuf::new(), file: None, warnings: Vec::new() };
 
-        let named = flags.config.clone().or_else(|| (around.variable)("RUNYARD_CONFIG").map(PathBuf::from));
+        let named = flags
+            .config
+            .clone()
+            .or_else(|| (around.variable)("RUNYARD_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
         if let Some(path) = &named {
             config.read_file(path)?;
         }
@@ -186,14 +189,15 @@ impl Config {
     }
 
     fn read_environment(&mut self, around: &Surroundings<'_>) -> Result<(), ConfigError> {
-        if self.values.base_url == "https://api.anthropic.com"
-            && let Some(url) = (around.variable)("ANTHROPIC_BASE_URL")
-        {
+        // As everywhere on Unix, a variable that is set to nothing is as good as unset.
+        let variable = |name: &str| (around.variable)(name).filter(|value| !value.trim().is_empty());
+        let elsewhere = self.origins.contains_key("anthropic.base_url");
+        if let Some(url) = variable("ANTHROPIC_BASE_URL").filter(|_| !elsewhere) {
             self.assign("anthropic.base_url", &url, Origin::Environment("ANTHROPIC_BASE_URL".into()))?;
         }
         for key in KEYS {
             let name = key.variable();
-            if let Some(value) = (around.variable)(&name) {
+            if let Some(value) = variable(&name) {
                 self.assign(key.name, &value, Origin::Environment(name))?;
             }
         }

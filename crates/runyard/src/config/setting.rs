@@ -143,6 +143,26 @@ impl Setting for String {
     }
 }
 
+/// The address of a Messages API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiAddress(pub String);
+
+impl Setting for ApiAddress {
+    const SHAPE: &'static str = "an http or https address such as https://api.anthropic.com";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        let text = raw.text().ok_or_else(|| raw.wrong::<Self>())?.trim();
+        // What is wrong with it is said without repeating a password that may be in it.
+        egress::Upstream::new(text, egress::Limits::default())
+            .map_err(|error| format!("{error}: expected {}", Self::SHAPE))?;
+        Ok(Self(text.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// An absolute path; `~/` stands for the home directory.
 impl Setting for PathBuf {
     const SHAPE: &'static str = "an absolute path";

@@ -46,7 +46,7 @@ impl Config {
                 retries: u32::try_from(v.agent_retries.0).unwrap_or(0),
                 claude,
                 model: v.model.clone(),
-                base_url: v.base_url.clone(),
+                base_url: v.base_url.0.clone(),
                 planning: ToolRules {
                     allow: v.planning_allow.clone(),
                     deny: v.planning_deny.clone(),

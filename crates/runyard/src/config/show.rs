@@ -4,7 +4,7 @@ use super::{Config, KEYS, Origin};
 use serde_json::{Value, json};
 
 /// Keys whose values may hold a password.
-const MAY_HOLD_A_PASSWORD: [&str; 2] = ["database.url", "anthropic.base_url"];
+const MAY_HOLD_A_PASSWORD: [&str; 1] = ["database.url"];
 
 /// Lines `key = value  # origin`, aligned; values that are not set are shown as comments.
 pub fn render_text(config: &Config) -> String {

@@ -94,6 +94,32 @@ fn bad_values_from_outside_the_file_name_their_variable_or_flag() {
 }
 
 #[test]
+fn an_address_that_cannot_be_one_is_refused_with_its_setting_and_its_origin() {
+    let home = tempfile::tempdir().expect("a directory");
+    for (variable, address) in [
+        ("ANTHROPIC_BASE_URL", "api.anthropic.com"),
+        ("RUNYARD_ANTHROPIC_BASE_URL", "https://u:s3cret@proxy/"),
+        ("ANTHROPIC_BASE_URL", "file:///etc/passwd"),
+    ] {
+        let error = load(&Flags::default(), &[(variable, address)], home.path()).expect_err(address).to_string();
+        assert!(error.starts_with(&format!("environment {variable}: `anthropic.base_url`: ")), "{error}");
+        assert!(error.contains("such as https://api.anthropic.com") && !error.contains("s3cret"), "{error}");
+    }
+    insta::assert_snapshot!(refused("anthropic.base_url = \"\"\n"), @"DIR/c.toml:1:22: `anthropic.base_url`: `the given text` is not an http or https address without user, query and fragment: expected an http or https address such as https://api.anthropic.com");
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_unset() {
+    let environment = [("ANTHROPIC_BASE_URL", ""), ("RUNYARD_WORKERS", ""), ("RUNYARD_CONFIG", "")];
+    let (dir, flags) = file("anthropic.base_url = \"http://localhost:9\"\nworkers = 3\n");
+    let config = load(&flags, &environment, dir.path()).expect("loads");
+    assert_eq!((config.values.base_url.0.as_str(), config.values.workers.0), ("http://localhost:9", 3));
+    let config = load(&Flags::default(), &environment, dir.path()).expect("loads");
+    assert_eq!(config.values.base_url.0, "https://api.anthropic.com");
+    assert!(!config.origins.contains_key("anthropic.base_url"));
+}
+
+#[test]
 fn a_misspelt_variable_is_told() {
     let home = tempfile::tempdir().expect("a directory");
     let environment = [("RUNYARD_WORKRES", "1"), ("RUNYARD_CORPUS", "x")];
@@ -104,10 +130,7 @@ fn a_misspelt_variable_is_told() {
 #[test]
 fn passwords_are_not_shown() {
     let home = tempfile::tempdir().expect("a directory");
-    let environment = [
-        ("RUNYARD_DATABASE_URL", "postgres://me:s3cret@host/db?password=s3cret&x=1"),
-        ("RUNYARD_ANTHROPIC_BASE_URL", "https://u:s3cret@proxy/"),
-    ];
+    let environment = [("RUNYARD_DATABASE_URL", "postgres://me:s3cret@host/db?password=s3cret&x=1")];
     let config = load(&Flags::default(), &environment, home.path()).expect("loads");
     let text = render_text(&config);
     assert!(!text.contains("s3cret"), "{text}");
