@@ -267,6 +267,23 @@ pub fn view() -> SessionView {
     }
 }
 
+/// An action of this kind in the queue.
+pub fn action(kind: domain::ActionKind) -> domain::Action {
+    domain::Action {
+        id: domain::ActionId(id(1020)),
+        session: SessionId(id(1)),
+        position: 1,
+        kind,
+        state: domain::ActionState::Queued,
+        attempts: 0,
+        handed_back: 0,
+        stop_requested: false,
+        requested_by: None,
+        created_at: at(60),
+        not_before: at(60),
+    }
+}
+
 pub fn open_request() -> Request {
     Request {
         id: RequestId(id(31)),

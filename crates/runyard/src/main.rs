@@ -24,7 +24,7 @@ mod stage;
 
 use app::App;
 use clap::Parser as _;
-use cli::{Cli, Command};
+use cli::{Cli, Command, SessionCommand};
 use exit::{Exit, Failure};
 use screen::Screen;
 use std::{
@@ -96,7 +96,7 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Run(_) => "run",
         Command::Serve => "serve",
-        Command::Session(_) => "session",
+        Command::Session(_) | Command::Attach(_) => "session",
         Command::Repo(_) => "repo",
         Command::Pr(_) => "pr",
         Command::Doctor(_) => "doctor",
@@ -113,6 +113,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => commands::run(app, args).await,
         Command::Serve => commands::serve(app).await,
         Command::Session(command) => commands::session(app, command).await,
+        Command::Attach(args) => commands::session(app, SessionCommand::Attach(args)).await,
         Command::Repo(command) => commands::repo(app, command).await,
         Command::Pr(command) => commands::pull_request(app, command).await,
         Command::Doctor(json) => Ok(doctor::doctor(app, json.json).await),

@@ -4,7 +4,7 @@ mod pull_request;
 mod session;
 
 pub use pull_request::{PrCommand, PrNumber};
-pub use session::{Limit, Limits, SessionArg, SessionCommand, Wait};
+pub use session::{AttachArgs, Limit, Limits, SessionArg, SessionCommand, Wait};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{BranchName, MicroUsd, PrMode};
@@ -19,7 +19,7 @@ use std::path::PathBuf;
     name = "runyard",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 a step failed, 2 usage, 3 waits for a person, 4 environment, 130 stopped.\n\n\
+    after_help = "Exit codes: 0 done, 1 a step failed, 2 refused or wrong usage, 3 waits for a person, 4 environment, 130 stopped.\n\n\
                   Start with: runyard doctor; runyard run \"Add a --verbose flag\" --repo ."
 )]
 pub struct Cli {
@@ -72,6 +72,8 @@ pub enum Command {
     /// Work with sessions
     #[command(subcommand, visible_alias = "s")]
     Session(SessionCommand),
+    /// Follow a session live and answer what it asks; short for `session attach`
+    Attach(AttachArgs),
     /// Register and list repositories
     #[command(subcommand)]
     Repo(RepoCommand),
@@ -253,6 +255,45 @@ mod tests {
             command = command.find_subcommand(name).expect(name).clone().term_width(100);
         }
         command.render_long_help().to_string()
+    }
+
+    /// Every `runyard WORDS…` that a message, a page of the guide or the help names is a command that exists.
+    #[test]
+    fn commands_that_are_named_exist() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut folders = vec![root.join("crates"), root.join("docs")];
+        let mut texts = vec![root.join("README.md")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+                let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
+                if kind.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|end| end == "rs" || end == "md") {
+                    texts.push(path);
+                }
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        let (mut named, mut wrong) = (0, Vec::new());
+        for path in texts {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for (at, _) in text.match_indices("`runyard ") {
+                let words = text[at + 1..].split(['`', '\n']).next().unwrap_or_default();
+                let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+                let mut known = &command;
+                for word in words.split(' ').skip(1).take_while(plain).filter(|word| !word.is_empty()) {
+                    named += 1;
+                    match known.find_subcommand(word) {
+                        Some(found) => known = found,
+                        None if known.has_subcommands() => wrong.push(format!("{}: {words}", path.display())),
+                        None => break,
+                    }
+                }
+            }
+        }
+        assert!(named > 20, "{named}");
+        assert_eq!(wrong, Vec::<String>::new());
     }
 
     #[test]

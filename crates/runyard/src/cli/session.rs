@@ -209,7 +209,8 @@ Examples:
     Cancel {
         /// The session
         session: SessionArg,
-        /// Its id as `queue` prints it, or the beginning of it
+        /// Its id as `queue` prints it, or the step's number
+        #[arg(value_name = "ID|STEP")]
         action: String,
     },
     /// Show what a session may use, or set it; it counts at once
@@ -226,16 +227,20 @@ Examples:
         limits: Limits,
     },
     /// Follow a session live and answer what it asks
-    Attach {
-        /// The session
-        session: Option<SessionArg>,
-        /// Show events above this number first [default: the newest]
-        #[arg(long, value_name = "N")]
-        after: Option<i64>,
-        /// Print one event per line as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Attach(AttachArgs),
+}
+
+/// `runyard session attach`, and `runyard attach` for short.
+#[derive(Debug, clap::Args)]
+pub struct AttachArgs {
+    /// The session
+    pub session: Option<SessionArg>,
+    /// Show events above this number first [default: the newest]
+    #[arg(long, value_name = "N")]
+    pub after: Option<i64>,
+    /// Print one event per line as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// New limits; those that are not given stay.

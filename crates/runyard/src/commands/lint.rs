@@ -3,6 +3,7 @@
 use crate::{
     cli::{LintArgs, LintFormat},
     exit::Exit,
+    render::counted,
     screen::Screen,
 };
 use serde_json::json;
@@ -41,7 +42,12 @@ pub fn lint(screen: &mut Screen, args: &LintArgs) -> Exit {
     }
     match args.format {
         LintFormat::Json => screen.json(&json!({ "files": documents, "errors": errors, "warnings": warnings })),
-        LintFormat::Text => screen.note(&format!("{} files, {errors} errors, {warnings} warnings", args.files.len())),
+        LintFormat::Text => screen.note(&format!(
+            "{}, {}, {}",
+            counted(args.files.len(), "file", "files"),
+            counted(errors, "error", "errors"),
+            counted(warnings, "warning", "warnings")
+        )),
     }
     exit
 }

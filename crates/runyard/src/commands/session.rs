@@ -3,8 +3,9 @@
 use super::{budget, edit, queue, queue_on, resolve, unexpected};
 use crate::{
     app::{App, Workers},
-    cli::{SessionArg, SessionCommand, Wait},
+    cli::{AttachArgs, SessionArg, SessionCommand, Wait},
     connect::Connection,
+    control::Client,
     exit::{Exit, Failure},
     live::{self, Goal, View},
     prompt, render,
@@ -50,7 +51,7 @@ pub async fn session(app: &mut App, command: SessionCommand) -> Result<Exit, Fai
             connection.close().await;
             exit
         }
-        SessionCommand::Attach { session, after, json } => {
+        SessionCommand::Attach(AttachArgs { session, after, json }) => {
             let (mut connection, session) = open(app, Workers::Run, session).await?;
             let exit = attach(app, &mut connection, session, after, json).await;
             connection.close().await;
@@ -129,6 +130,11 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
         SessionCommand::List { archived, all, limit, json } => {
             match client.call(Command::Sessions { archived, all, limit }).await? {
                 Reply::Sessions(lines) if json.json => app.screen.json(&lines),
+                Reply::Sessions(lines) if lines.is_empty() => {
+                    let any = client.call(Command::Sessions { archived: false, all: true, limit: 1 }).await?;
+                    let any = matches!(any, Reply::Sessions(lines) if !lines.is_empty());
+                    app.screen.line(render::no_sessions(any, archived));
+                }
                 Reply::Sessions(lines) => app.screen.lines(render::sessions(&lines, app.style, &app.zone)),
                 other => return Err(unexpected(&other)),
             }
@@ -197,20 +203,7 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
         }
         SessionCommand::Cancel { session, action } => {
             let session = resolve(connection, Some(session)).await?;
-            let view = live::session(client, session).await?;
-            let mut matching = view.queue.iter().filter(|queued| queued.id.to_string().starts_with(&action));
-            let id = match (matching.next(), matching.next()) {
-                (Some(found), None) => found.id,
-                (Some(_), Some(_)) => {
-                    return Err(Failure::usage(format!("several actions begin with `{action}`: give more of the id")));
-                }
-                (None, _) => {
-                    return Err(Failure::usage(format!("no action in the queue begins with `{action}`"))
-                        .mend(format!("runyard session queue {}", session.0)));
-                }
-            };
-            done(client.call(Command::Cancel { session, action: id }).await?)?;
-            app.screen.line(format!("{session} action {id} taken out of the queue"));
+            cancel(app, client, session, &action).await?;
         }
         SessionCommand::Budget { session, limits } => {
             budget::budget(app, connection, session, limits).await?;
@@ -220,10 +213,28 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
         | SessionCommand::Retry { .. }
         | SessionCommand::Revert { .. }
         | SessionCommand::Answer { .. }
-        | SessionCommand::Attach { .. }
+        | SessionCommand::Attach(_)
         | SessionCommand::Edit { .. } => unreachable!("handled by the caller"),
     }
     Ok(Exit::Done)
+}
+
+/// Takes out of the queue what `named` means there: a step's number, an id, or the end of one.
+async fn cancel(app: &mut App, client: &Client, session: SessionNumber, named: &str) -> Result<(), Failure> {
+    let view = live::session(client, session).await?;
+    let mend = format!("runyard session queue {}", session.0);
+    let action = match render::queued_as(&view, named).as_slice() {
+        [one] => *one,
+        [] => return Err(Failure::usage(format!("nothing in the queue of {session} is `{named}`")).mend(mend)),
+        many => {
+            let text = format!("`{named}` means {} things in the queue of {session}", many.len());
+            return Err(Failure::usage(text).mend(format!("give the id that `{mend}` prints")));
+        }
+    };
+    let what = render::action_words(&view, action);
+    done(client.call(Command::Cancel { session, action: action.id }).await?)?;
+    app.screen.line(format!("{session} taken out of the queue: {what}"));
+    Ok(())
 }
 
 fn stopped(running: Option<&str>, removed: &[String]) -> String {

@@ -6,7 +6,7 @@ use super::{
     style::{Colour, Style},
     time::moment,
 };
-use domain::{Action, ActionState, Repository, RunbookVersion};
+use domain::{Action, ActionState, Repository, RunbookVersion, VersionStep};
 use engine::{SessionLine, SessionView};
 use jiff::tz::TimeZone;
 
@@ -32,11 +32,17 @@ pub fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, &str) -> String)
         .collect()
 }
 
+/// What is said instead of an empty list; `any`: there are some that were not asked for.
+pub fn no_sessions(any: bool, archived: bool) -> &'static str {
+    match (any, archived) {
+        (false, _) => "No sessions yet. Begin one: runyard run \"TASK\" --repo PATH",
+        (true, false) => "All sessions are archived. See them: runyard session list --all",
+        (true, true) => "No session is archived. See the others: runyard session list",
+    }
+}
+
 /// Sessions, one line each.
 pub fn sessions(lines: &[SessionLine], style: Style, zone: &TimeZone) -> Vec<String> {
-    if lines.is_empty() {
-        return vec!["No sessions yet. Begin one: runyard run \"TASK\" --repo PATH".into()];
-    }
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|line| {
@@ -47,7 +53,7 @@ pub fn sessions(lines: &[SessionLine], style: Style, zone: &TimeZone) -> Vec<Str
                 one_line(&line.repository, 24),
                 format!("{}/{}", line.completed, line.total),
                 line.cost.to_string(),
-                phase_words(&line.phase),
+                phase_words(&line.phase, (line.completed, line.total)),
                 format!("{}{archived}", one_line(&line.title, 60)),
             ]
         })
@@ -110,8 +116,7 @@ pub fn queue(view: &SessionView, style: Style) -> Vec<String> {
                 ActionState::Done => "✓ done",
                 ActionState::Removed => "○ removed",
             };
-            let id = action.id.to_string();
-            vec![id[..id.len().min(13)].to_owned(), state.into(), action_words(view, action)]
+            vec![handle(view, action), state.into(), action_words(view, action)]
         })
         .collect();
     table(&rows, |row, column, cell| match (column, view.queue[row].state) {
@@ -123,8 +128,36 @@ pub fn queue(view: &SessionView, style: Style) -> Vec<String> {
     })
 }
 
-fn action_words(view: &SessionView, action: &Action) -> String {
-    let step = action.kind.step().and_then(|id| view.runbook.as_ref()?.step(id));
+/// The end of an action's id, which is its random part: long enough to be the only such one in the queue.
+fn handle(view: &SessionView, action: &Action) -> String {
+    let id = action.id.to_string();
+    let tail = |length: usize| &id[id.len() - length..];
+    let shared =
+        |length: &usize| view.queue.iter().filter(|other| other.id.to_string().ends_with(tail(*length))).count() > 1;
+    tail((6..id.len()).find(|length| !shared(length)).unwrap_or(id.len())).to_owned()
+}
+
+/// What a person may mean by `named`: actions on the step with this number, else those whose id it is, begins or ends.
+pub fn queued_as<'a>(view: &'a SessionView, named: &str) -> Vec<&'a Action> {
+    let named = named.trim().to_lowercase();
+    let found = |fits: &dyn Fn(&Action) -> bool| view.queue.iter().filter(|action| fits(action)).collect::<Vec<_>>();
+    let of_step = found(&|action| step_of(view, action).is_some_and(|step| step.number == named));
+    if !of_step.is_empty() || named.len() < 4 {
+        return of_step;
+    }
+    found(&|action| {
+        let id = action.id.to_string();
+        id.starts_with(&named) || id.ends_with(&named)
+    })
+}
+
+fn step_of<'a>(view: &'a SessionView, action: &Action) -> Option<&'a VersionStep> {
+    action.kind.step().and_then(|id| view.runbook.as_ref()?.step(id))
+}
+
+/// An action in words, such as `execute step 1.2 Write it`.
+pub fn action_words(view: &SessionView, action: &Action) -> String {
+    let step = step_of(view, action);
     let what = match &action.kind {
         domain::ActionKind::Answer { message } => format!("answer: {}", one_line(message, 60)),
         other => other.name().replace('_', " "),
@@ -136,6 +169,6 @@ fn action_words(view: &SessionView, action: &Action) -> String {
 }
 
 /// `1 leaf`, `2 leaves`.
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -14,7 +14,7 @@ use domain::{
     Actor, Answer, CheckOutcome, Event, EventPayload, Failure, NoteLevel, Payload, RunId, RunState, SandboxState,
     StepId, StepState, Timestamp, ToolKind, Usage,
 };
-use std::{collections::HashMap, fmt::Write as _};
+use std::{collections::HashMap, time::Duration};
 
 /// What is being done, for a status line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct LogRenderer {
     queued: Vec<String>,
     dequeued: Vec<String>,
     runs: HashMap<RunId, RunSoFar>,
-    steps: HashMap<StepId, (String, Timestamp)>,
+    steps: HashMap<StepId, (String, Worked)>,
     doing: Option<Doing>,
     calling: Option<String>,
 }
@@ -56,8 +56,40 @@ struct Call {
 struct RunSoFar {
     kind: String,
     step: Option<StepId>,
-    since: Timestamp,
+    worked: Worked,
     usage: Usage,
+}
+
+/// Time at work, as far as it was seen from its beginning; waits for people are left out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Worked {
+    before: Duration,
+    since: Option<Timestamp>,
+    /// It came to rest and may go on.
+    rests: bool,
+    /// Its beginning was seen.
+    whole: bool,
+}
+
+impl Worked {
+    fn begin(&mut self, at: Timestamp) {
+        if !self.rests {
+            *self = Self { whole: true, ..Self::default() };
+        }
+        (self.since, self.rests) = (Some(at), false);
+    }
+
+    fn rest(&mut self, at: Timestamp) {
+        self.before += self.since.take().map_or(Duration::ZERO, |since| at.since(since));
+        self.rests = true;
+    }
+
+    /// The whole time; nothing when its beginning was not seen.
+    fn end(&mut self, at: Timestamp) -> Option<Duration> {
+        self.rest(at);
+        let ended = std::mem::take(self);
+        ended.whole.then_some(ended.before)
+    }
 }
 
 impl LogRenderer {
@@ -215,7 +247,7 @@ impl LogRenderer {
                     Some(number) => format!(
                         "pull request #{number} {}: {}",
                         change_words(*state),
-                        one_line(without_title(title, &self.title), 80)
+                        one_line(&without_title(title, &self.title), 80)
                     ),
                     None => format!("commit {} on the branch", head.short()),
                 };
@@ -242,8 +274,8 @@ impl LogRenderer {
     fn step(&mut self, step: StepId, number: &str, title: &str, state: StepState, at: Timestamp) -> Vec<String> {
         let number = one_line(number, 20);
         let name = format!("{number} {}", one_line(title, 80));
-        let since = self.steps.get(&step).map_or(at, |(_, since)| *since);
-        self.steps.insert(step, (number.clone(), if state == StepState::InProgress { at } else { since }));
+        let (_, worked) = self.steps.entry(step).or_insert_with(|| (number.clone(), Worked::default()));
+        let mut took = None;
         match state {
             StepState::Queued => {
                 self.queued.push(number);
@@ -253,8 +285,18 @@ impl LogRenderer {
                 self.dequeued.push(number);
                 return Vec::new();
             }
-            StepState::InProgress => self.doing = Some(Doing { what: name.clone(), since: at }),
-            StepState::Waiting | StepState::Completed(_) | StepState::Failed(_) => self.doing = None,
+            StepState::InProgress => {
+                worked.begin(at);
+                self.doing = Some(Doing { what: name.clone(), since: at });
+            }
+            StepState::Waiting => {
+                worked.rest(at);
+                self.doing = None;
+            }
+            StepState::Completed(_) | StepState::Failed(_) => {
+                took = worked.end(at);
+                self.doing = None;
+            }
         }
         let mut line = format!("{} {}", self.style.glyph(state), self.style.paint(Colour::Bold, &name));
         if state != StepState::InProgress {
@@ -264,7 +306,7 @@ impl LogRenderer {
             self.calling = None;
             let mut usage = Usage::default();
             self.runs.values().filter(|run| run.step == Some(step)).for_each(|run| usage += run.usage);
-            line.push_str(&self.spent(at, since, usage));
+            line.push_str(&self.spent(took, usage));
         }
         vec![line]
     }
@@ -281,10 +323,22 @@ impl LogRenderer {
         let so_far = self.runs.entry(run).or_insert_with(|| RunSoFar {
             kind: one_line(kind, 40),
             step,
-            since: at,
+            worked: Worked::default(),
             usage: Usage::default(),
         });
-        let (since, usage) = (so_far.since, so_far.usage);
+        let took = match state {
+            RunState::Queued => None,
+            RunState::Running => {
+                so_far.worked.begin(at);
+                None
+            }
+            RunState::Waiting => {
+                so_far.worked.rest(at);
+                None
+            }
+            RunState::Succeeded | RunState::Failed(_) | RunState::Stopped => so_far.worked.end(at),
+        };
+        let usage = so_far.usage;
         let words = action_words(&so_far.kind);
         // The step's own line tells the rest.
         let has_step_line = so_far.kind == "execute_step";
@@ -306,7 +360,7 @@ impl LogRenderer {
             RunState::Stopped => ("■", Colour::Stopped, " stopped"),
         };
         if !has_step_line {
-            let spent = if state.is_over() { self.spent(at, since, usage) } else { String::new() };
+            let spent = if state.is_over() { self.spent(took, usage) } else { String::new() };
             lines.push(format!("{} {words}{result}{spent}", self.style.paint(colour, glyph)));
         }
         if state == RunState::Running && !has_step_line {
@@ -318,12 +372,15 @@ impl LogRenderer {
         lines
     }
 
-    fn spent(&self, at: Timestamp, since: Timestamp, usage: Usage) -> String {
-        let mut text = format!("  {}", span(at.since(since)));
+    fn spent(&self, took: Option<Duration>, usage: Usage) -> String {
+        let mut parts: Vec<String> = took.map(span).into_iter().collect();
         if usage.tokens() > 0 {
-            let _ = write!(text, " · {} · {} tokens", usage.cost, thousands(usage.tokens()));
+            parts.extend([usage.cost.to_string(), format!("{} tokens", thousands(usage.tokens()))]);
         }
-        self.style.paint(Colour::Dim, &text)
+        if parts.is_empty() {
+            return String::new();
+        }
+        self.style.paint(Colour::Dim, &format!("  {}", parts.join(" · ")))
     }
 
     fn tool_finished(&mut self, call: &str, ok: bool, output: &str, at: Timestamp) -> Vec<String> {
@@ -345,7 +402,7 @@ impl LogRenderer {
         lines
     }
 
-    fn tool_line(&self, verb: &str, object: &str, ok: Option<bool>, took: std::time::Duration) -> String {
+    fn tool_line(&self, verb: &str, object: &str, ok: Option<bool>, took: Duration) -> String {
         let verb = self.style.paint(Colour::Dim, &format!("{verb:<8}"));
         let result = match ok {
             Some(false) => format!("  {}", self.style.paint(Colour::Failed, "failed")),
@@ -358,7 +415,7 @@ impl LogRenderer {
         let (glyph, colour) = if outcome.passed() { ("✓", Colour::Done) } else { ("✗", Colour::Failed) };
         let verb = self.style.paint(Colour::Dim, &format!("{:<8}", "check"));
         let exit = self.style.paint(colour, &format!("{glyph} {}", exit_words(outcome)));
-        let took = self.style.paint(Colour::Dim, &span(std::time::Duration::from_millis(outcome.duration_ms)));
+        let took = self.style.paint(Colour::Dim, &span(Duration::from_millis(outcome.duration_ms)));
         let mut lines = vec![format!("  {verb} {}  {exit}  {took}", check_words(outcome, 70))];
         if !outcome.passed() {
             let tail = clean(&outcome.tail);

@@ -10,6 +10,7 @@ use super::{
 };
 use engine::{PullRequestLine, PullRequestView};
 use jiff::tz::TimeZone;
+use std::borrow::Cow;
 use store::{Comment, PullRequestState};
 
 /// Pull requests, one line each.
@@ -25,7 +26,7 @@ pub fn pull_requests(lines: &[PullRequestLine], style: Style) -> Vec<String> {
                 one_line(&line.repository, 24),
                 state_words(line).to_owned(),
                 line.session.map_or_else(String::new, |session| session.to_string()),
-                one_line(own_title(line), 60),
+                one_line(&own_title(line), 60),
                 format!("{} → {}", line.pull_request.head, line.pull_request.base),
             ]
         })
@@ -39,11 +40,14 @@ pub fn pull_requests(lines: &[PullRequestLine], style: Style) -> Vec<String> {
 }
 
 /// The title without the session's in brackets before it: the session stands in a column of its own.
-fn own_title(line: &PullRequestLine) -> &str {
-    let title = &line.pull_request.title;
-    match title.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        Some((bracket, rest)) if line.session.is_some() && bracket != "WIP" => rest,
-        _ => title,
+fn own_title(line: &PullRequestLine) -> Cow<'_, str> {
+    const MARK: &str = "[WIP] ";
+    let title = line.pull_request.title.as_str();
+    let (mark, rest) = title.strip_prefix(MARK).map_or(("", title), |rest| (MARK, rest));
+    match rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((_, own)) if line.session.is_some() && mark.is_empty() => Cow::Borrowed(own),
+        Some((_, own)) if line.session.is_some() => Cow::Owned(format!("{mark}{own}")),
+        _ => Cow::Borrowed(title),
     }
 }
 
@@ -125,8 +129,11 @@ fn about(view: &PullRequestView, zone: &TimeZone) -> String {
         moment(pr.created_at, zone),
     ];
     if let Some(session) = view.line.session {
-        let steps =
-            if view.line.steps.is_empty() { String::new() } else { format!(" steps {}", view.line.steps.join(", ")) };
+        let steps = match view.line.steps.as_slice() {
+            [] => String::new(),
+            [one] => format!(" step {one}"),
+            many => format!(" steps {}", many.join(", ")),
+        };
         parts.push(format!("{session}{steps}"));
     }
     if !pr.labels.is_empty() {

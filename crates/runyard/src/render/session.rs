@@ -13,8 +13,8 @@ use engine::{Phase, SessionView, StepView};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
-/// A phase in words.
-pub fn phase_words(phase: &Phase) -> String {
+/// A phase in words; `progress` is how many leaves are completed, and of how many.
+pub fn phase_words(phase: &Phase, (completed, total): (usize, usize)) -> String {
     match phase {
         Phase::Waiting => "⏸ waits for you".into(),
         Phase::Planning => "◐ planning".into(),
@@ -26,6 +26,7 @@ pub fn phase_words(phase: &Phase) -> String {
             let state = StepState::Failed(*reason);
             format!("{} {} {}", state.glyph(), one_line(step, 20), state.words())
         }
+        Phase::Planned if completed > 0 => format!("○ {completed} of {total} steps done"),
         Phase::Planned => "○ planned".into(),
         Phase::Completed => "✓ completed".into(),
     }
@@ -45,6 +46,12 @@ impl From<&Phase> for Colour {
     }
 }
 
+/// How many leaves are completed, and of how many.
+pub(super) fn progress(view: &SessionView) -> (usize, usize) {
+    let leaves = || view.steps.iter().filter(|step| step.leaf);
+    (leaves().filter(|step| step.state.is_completed()).count(), leaves().count())
+}
+
 /// Everything about a session on one page.
 pub fn session(view: &SessionView, style: Style, zone: &TimeZone) -> Vec<String> {
     let session = &view.session;
@@ -52,7 +59,7 @@ pub fn session(view: &SessionView, style: Style, zone: &TimeZone) -> Vec<String>
         "{} {}  {}",
         style.paint(Colour::Bold, &session.number.to_string()),
         style.paint(Colour::Bold, &one_line(&session.title, 100)),
-        style.paint((&view.phase).into(), &phase_words(&view.phase)),
+        style.paint((&view.phase).into(), &phase_words(&view.phase, progress(view))),
     )];
     let mode = match session.mode {
         Mode::Standard => "standard",
@@ -130,7 +137,7 @@ fn changes(view: &SessionView, style: Style) -> Vec<String> {
             vec![
                 change.pull_request.map_or_else(|| "–".to_owned(), |number| format!("#{number}")),
                 change_words(change.state).to_owned(),
-                one_line(without_title(&change.title, &view.session.title), 70),
+                one_line(&without_title(&change.title, &view.session.title), 70),
                 goes_into(view, change),
             ]
         })

@@ -3,13 +3,13 @@
 use super::{
     clean::one_line,
     lists::table,
-    session::{change_words, phase_words, step_lines, used},
+    session::{change_words, phase_words, progress, step_lines, used},
     style::{Colour, Style},
     time::span,
 };
 use domain::{Change, ChangeState, CheckOutcome, SessionNumber};
 use engine::{Phase, SessionView};
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// The last result of each check.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,7 @@ impl Summary<'_> {
                 "{} {}  {}",
                 style.paint(Colour::Bold, &view.session.number.to_string()),
                 style.paint(Colour::Bold, &one_line(&view.session.title, 100)),
-                style.paint((&view.phase).into(), &phase_words(&view.phase)),
+                style.paint((&view.phase).into(), &phase_words(&view.phase, progress(view))),
             ),
         ];
         lines.extend(step_lines(&view.steps, style).into_iter().map(|line| format!("  {line}")));
@@ -68,7 +68,7 @@ impl Summary<'_> {
                     self.sizes.get(&number).map(|(added, removed)| format!("+{added} −{removed}")).unwrap_or_default();
                 Some(vec![
                     format!("  #{number}"),
-                    one_line(without_title(&change.title, &self.view.session.title), 70),
+                    one_line(&without_title(&change.title, &self.view.session.title), 70),
                     change_words(change.state).to_owned(),
                     size,
                     goes_into(self.view, change),
@@ -128,13 +128,18 @@ pub(super) fn check_words(outcome: &CheckOutcome, width: usize) -> String {
     one_line(&format!("{name}{first}{more}"), width)
 }
 
-/// A pull request's title without the session's in brackets before it.
-pub(super) fn without_title<'a>(title: &'a str, session: &str) -> &'a str {
-    let inner = title.strip_prefix('[').and_then(|rest| rest.split_once("] "));
-    match inner {
-        Some((bracket, rest)) if !session.is_empty() && session.starts_with(bracket.trim_end_matches('…')) => rest,
-        _ => title,
+/// A pull request's title without the session's in brackets before it; a mark such as `[WIP]` stays.
+pub(super) fn without_title<'a>(title: &'a str, session: &str) -> Cow<'a, str> {
+    const MARK: &str = "[WIP] ";
+    if let Some(rest) = title.strip_prefix(MARK) {
+        return Cow::Owned(format!("{MARK}{}", without_title(rest, session)));
     }
+    let whole = title.strip_prefix('[').and_then(|rest| rest.strip_prefix(session)?.strip_prefix("] "));
+    let cut = || {
+        let (bracket, rest) = title.strip_prefix('[')?.split_once("…] ")?;
+        session.starts_with(bracket).then_some(rest)
+    };
+    Cow::Borrowed(whole.filter(|_| !session.is_empty()).or_else(cut).unwrap_or(title))
 }
 
 /// Where a change goes: the pull request below it in the stack, or the branch.

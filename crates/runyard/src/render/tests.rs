@@ -78,6 +78,58 @@ fn the_summary_names_what_came_of_it_and_what_is_next() {
     insta::assert_snapshot!("summary", summary.lines(Style { colours: false }).join("\n"));
 }
 
+/// Two rows that were queued at the same moment: their ids differ at the end.
+fn two_queued() -> engine::SessionView {
+    let mut view = fixtures::view();
+    let row = |last: &str, kind| domain::Action {
+        id: format!("019e8a3b-7c4d-7000-8000-{last}1234567890").parse().expect("an id"),
+        ..fixtures::action(kind)
+    };
+    let step = view.runbook.as_ref().expect("a runbook").steps[1].id;
+    view.queue =
+        vec![row("aa", domain::ActionKind::ExecuteStep { step, version: 1 }), row("ab", domain::ActionKind::Finish)];
+    view
+}
+
+#[test]
+fn what_the_queue_prints_names_one_row() {
+    let view = two_queued();
+    let printed = queue(&view, Style { colours: false });
+    for (row, line) in view.queue.iter().zip(&printed) {
+        let handle = line.split(' ').next().expect("a handle");
+        assert_eq!(queued_as(&view, handle), [row], "{line}");
+        assert_eq!(queued_as(&view, &row.id.to_string()), [row]);
+    }
+    assert_eq!(queued_as(&view, "1.1"), [&view.queue[0]]);
+    assert_eq!(queued_as(&view, "019e8a3b-7c4d").len(), 2, "what they share means both");
+    assert!(queued_as(&view, "bc").is_empty() && queued_as(&view, "2").is_empty());
+}
+
+#[test]
+fn how_far_a_session_is_is_said() {
+    assert_eq!(session::phase_words(&engine::Phase::Planned, (0, 5)), "○ planned");
+    assert_eq!(session::phase_words(&engine::Phase::Planned, (2, 5)), "○ 2 of 5 steps done");
+    assert!(no_sessions(true, false).contains("--all"));
+}
+
+#[test]
+fn only_time_at_work_that_was_seen_is_told() {
+    let events = story();
+    let last_line = |from: usize| {
+        let mut renderer = LogRenderer::new(Style { colours: false }, None);
+        let lines: Vec<_> = events[from..].iter().flat_map(|event| renderer.event(event)).collect();
+        lines.into_iter().find(|line| line.starts_with("✓ 1.1 Add schema")).expect("a completed step")
+    };
+    let begun = |event: &domain::Event| {
+        matches!(&event.payload, domain::Payload::Known(domain::EventPayload::StepState { number, state, .. })
+            if number == "1.1" && *state == domain::StepState::InProgress)
+    };
+    let begun = events.iter().position(begun).expect("it begins");
+    let (whole, part) = (last_line(0), last_line(begun + 1));
+    assert!(whole.contains("26s"), "{whole}");
+    assert!(!part.contains("0ms") && !part.contains("s ·"), "its beginning was not seen: {part}");
+}
+
 #[test]
 fn what_is_said_already_is_not_repeated() {
     let mut view = fixtures::view();
@@ -85,7 +137,7 @@ fn what_is_said_already_is_not_repeated() {
     let mut above = view.changes[0].clone();
     above.base_branch = above.branch.clone();
     (above.branch, above.pull_request) = ("runyard/r-42/2-docs".parse().expect("a branch"), Some(2));
-    above.title = "[WIP] Docs".into();
+    above.title = "[WIP] [Add a schema] Docs".into();
     view.changes.push(above);
     let (evidence, sizes) = (Evidence::default(), BTreeMap::new());
     let summary = Summary { view: &view, evidence: &evidence, sizes: &sizes, elapsed: Duration::ZERO };

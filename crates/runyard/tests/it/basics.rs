@@ -20,7 +20,7 @@ fn lint_tells_by_its_exit_code() {
     let bad = run(home.path(), &["lint", "good.md", "bad.md"]);
     assert_eq!(bad.status.code(), Some(1));
     assert!(out(&bad).starts_with("bad.md:3:"), "{}", out(&bad));
-    assert!(err(&bad).contains("2 files, 1 errors"), "{}", err(&bad));
+    assert!(err(&bad).contains("2 files, 1 error,"), "{}", err(&bad));
 
     let missing = run(home.path(), &["lint", "missing.md", "bad.md", "--format", "json"]);
     assert_eq!(missing.status.code(), Some(2));
