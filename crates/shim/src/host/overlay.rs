@@ -19,12 +19,12 @@ use std::{
 
 /// Gives this process, which is root, a mount namespace that takes its mounts with it when it ends.
 pub fn own_mounts() -> Result<(), String> {
-    sys::unshare(libc::CLONE_NEWNS).map_err(failed)?;
+    sys::unshare(libc::CLONE_NEWNS).map_err(|e| failed(&e))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", private).map_err(|e| failed(e.into()))
+    rustix::mount::mount_change("/", private).map_err(|e| failed(&e.into()))
 }
 
-fn failed(error: io::Error) -> String {
+fn failed(error: &io::Error) -> String {
     format!("failed to make a mount namespace: {error}")
 }
 
@@ -37,7 +37,7 @@ pub fn mount(spec: &LaunchSpec, base: &Path) -> Result<bool, String> {
         if sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).is_err() {
             return Ok(false);
         }
-        map_self(ids.0, ids.1).map_err(failed)?;
+        map_self(ids.0, ids.1).map_err(|e| failed(&e))?;
         return Ok(overlay(&spec.dir, base, &spec.dir.join("code"), "userxattr").is_ok());
     };
     let lower = spec.dir.join("ctl/base");
