@@ -6,7 +6,7 @@ use crate::{
 };
 use domain::{MicroUsd, RequestKind, Usage};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The message that a turn begins with.
@@ -49,7 +49,7 @@ pub(super) fn decision(ask: &PersonRequest) -> Option<Decision> {
 }
 
 pub(super) fn result(call: &OwnCall) -> Result<String, String> {
-    if call.tool_use_id.len() % 2 == 0 { Ok("done".into()) } else { Err("line 1: no steps".into()) }
+    if call.tool_use_id.len().is_multiple_of(2) { Ok("done".into()) } else { Err("line 1: no steps".into()) }
 }
 
 /// What was seen of a machine, to hold against what comes.
@@ -118,7 +118,7 @@ impl Judge {
             }
             assert_eq!(outcome.usage, booked, "the books and the outcome differ");
         }
-        let ids: BTreeMap<_, _> = outcome.denials.iter().map(|denial| (&denial.tool_use_id, ())).collect();
+        let ids: BTreeSet<_> = outcome.denials.iter().map(|denial| &denial.tool_use_id).collect();
         assert_eq!(ids.len(), outcome.denials.len(), "a denial is listed twice");
     }
 }

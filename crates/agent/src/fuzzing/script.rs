@@ -63,7 +63,9 @@ impl Play {
             }
             40..46 => self.core.judged(&request, verdict(b)),
             46..51 => self.core.decided(&request, decision(b)),
-            51..54 => self.core.called(&request, if b % 2 == 0 { Ok("done".into()) } else { Err("no".into()) }),
+            51..54 => {
+                self.core.called(&request, if b.is_multiple_of(2) { Ok("done".into()) } else { Err("no".into()) })
+            }
             54 => {
                 let message = UserMessage { uuid: Uuid::from_u128(u128::from(a % 4)), text: "more".into() };
                 self.core.say(&message).1
@@ -152,6 +154,7 @@ pub(super) fn lines_of_each_kind() -> impl Iterator<Item = String> {
 }
 
 fn line(kind: u8, a: u8, b: u8) -> Value {
+    let (even_a, even_b) = (a.is_multiple_of(2), b.is_multiple_of(2));
     let call = format!("toolu_{}", a % 4);
     let request = format!("r{}", b % 4);
     let message = format!("m{}", b % 3);
@@ -169,8 +172,8 @@ fn line(kind: u8, a: u8, b: u8) -> Value {
     };
     match kind {
         0 => json!({"type": "system", "subtype": "init", "session_id": "s", "model": "m", "tools": ["Bash", 1],
-            "claude_code_version": if a % 2 == 0 { crate::PINNED } else { "0" },
-            "mcp_servers": [{"name": "runyard", "status": if b % 2 == 0 { "connected" } else { "failed" }}, {"name": "s"}]}),
+            "claude_code_version": if even_a { crate::PINNED } else { "0" },
+            "mcp_servers": [{"name": "runyard", "status": if even_b { "connected" } else { "failed" }}, {"name": "s"}]}),
         1 | 2 => stream(
             json!({"type": "message_start", "message": {"id": message, "usage": {"input_tokens": count, "output_tokens": 1}}}),
         ),
@@ -185,15 +188,15 @@ fn line(kind: u8, a: u8, b: u8) -> Value {
             json!({"type": "assistant", "message": {"id": message, "content": [{"type": "tool_use", "id": call, "name": tool, "input": input}]}})
         }
         9 => {
-            json!({"type": "assistant", "message": {"id": message, "model": if a % 2 == 0 { "<synthetic>" } else { "m" },
-            "content": [{"type": "text", "text": "t"}]}, "error": if b % 2 == 0 { Value::Null } else { json!("rate_limit") }})
+            json!({"type": "assistant", "message": {"id": message, "model": if even_a { "<synthetic>" } else { "m" },
+            "content": [{"type": "text", "text": "t"}]}, "error": if even_b { Value::Null } else { json!("rate_limit") }})
         }
         10 => {
-            json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": call, "is_error": a % 2 == 0,
+            json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": call, "is_error": even_a,
             "content": [{"type": "text", "text": "r"}]}]}})
         }
         11 => {
-            json!({"type": "user", "isReplay": true, "uuid": if a % 2 == 0 { PROMPT } else { Uuid::from_u128(u128::from(a % 4)) }})
+            json!({"type": "user", "isReplay": true, "uuid": if even_a { PROMPT } else { Uuid::from_u128(u128::from(a % 4)) }})
         }
         12..17 => json!({"type": "control_request", "request_id": request, "request": {"subtype": "hook_callback",
             "input": {"hook_event_name": "PreToolUse", "tool_name": tool, "tool_input": input, "tool_use_id": call, "agent_id": agent_id}}}),
@@ -205,15 +208,15 @@ fn line(kind: u8, a: u8, b: u8) -> Value {
             "_meta": {"claudecode/toolUseId": call}}}}})
         }
         23 => json!({"type": "control_request", "request_id": request, "request": {"subtype": "mcp_message",
-            "server_name": if a % 2 == 0 { "runyard" } else { "other" }, "message": {"id": a, "method": "tools/list"}}}),
+            "server_name": if even_a { "runyard" } else { "other" }, "message": {"id": a, "method": "tools/list"}}}),
         24 => json!({"type": "control_request", "request_id": request, "request": {"subtype": "new"}}),
         25 | 26 => json!({"type": "control_cancel_request", "request_id": request}),
-        27 => json!({"type": "control_response", "response": {"subtype": if a % 2 == 0 { "success" } else { "error" },
-            "request_id": if b % 2 == 0 { "initialize" } else { "interrupt:0" }, "error": "e"}}),
+        27 => json!({"type": "control_response", "response": {"subtype": if even_a { "success" } else { "error" },
+            "request_id": if even_b { "initialize" } else { "interrupt:0" }, "error": "e"}}),
         28..34 => result(a, b, count, &call, &input),
         34 => json!({"type": "system", "subtype": "task_started", "task_id": call, "description": "d"}),
         35 => {
-            json!({"type": "system", "subtype": "task_updated", "task_id": call, "patch": {"status": if b % 2 == 0 { "running" } else { "killed" }}})
+            json!({"type": "system", "subtype": "task_updated", "task_id": call, "patch": {"status": if even_b { "running" } else { "killed" }}})
         }
         36 => {
             json!({"type": "system", "subtype": "task_notification", "task_id": call, "status": "completed", "summary": "s"})
@@ -224,7 +227,7 @@ fn line(kind: u8, a: u8, b: u8) -> Value {
         38 => json!({"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": count}}),
         _ => match a % 4 {
             0 => {
-                json!({"type": "system", "subtype": "api_retry", "attempt": count, "retry_delay_ms": -1e300, "error": if b % 2 == 0 { "billing_error" } else { "overloaded" }})
+                json!({"type": "system", "subtype": "api_retry", "attempt": count, "retry_delay_ms": -1e300, "error": if even_b { "billing_error" } else { "overloaded" }})
             }
             1 => json!({"type": "system", "subtype": "compact_boundary"}),
             2 => json!([]),

@@ -40,9 +40,10 @@ impl Lines {
         for at in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1) {
             let line_end = base + at as u64;
             self.hold(&bytes[from..at], base + from as u64);
-            lines.push(match std::mem::take(&mut self.dropping) {
-                true => Split::Dropped { end: line_end },
-                false => Split::Line { raw: self.held.split().freeze(), end: line_end },
+            lines.push(if std::mem::take(&mut self.dropping) {
+                Split::Dropped { end: line_end }
+            } else {
+                Split::Line { raw: self.held.split().freeze(), end: line_end }
             });
             from = at;
         }
