@@ -23,6 +23,10 @@ pub(crate) async fn perform(context: &Arc<Context>) -> Result<(), Halt> {
         );
         return Err(Halt::Failed { why: Failure::Poison, message });
     }
+    #[cfg(feature = "simulation")]
+    if let Some(script) = &context.shared.script {
+        return crate::simulation::perform(script.as_ref(), context).await;
+    }
     match context.action.kind.clone() {
         ActionKind::Plan => planning::plan(context).await,
         ActionKind::Answer { message } => planning::answer(context, &message).await,
@@ -48,7 +52,7 @@ fn done(context: &Context) -> Write {
 }
 
 /// Ends run and action as succeeded, with whatever else belongs into that transaction.
-async fn succeed(context: &Context, mut writes: Vec<Write>, mut events: Vec<EventPayload>) -> Result<(), Halt> {
+pub(crate) async fn succeed(context: &Context, mut writes: Vec<Write>, mut events: Vec<EventPayload>) -> Result<(), Halt> {
     let (w, e) = context.run_moves(RunEvent::Succeed, None)?;
     writes.extend(w);
     events.extend(e);

@@ -10,10 +10,9 @@ use crate::{
     stack, workspace,
 };
 use domain::{
-    ActionKind, ActionState, Actor, EventPayload, Failure, NoteLevel, RequestState, RunEvent, StepEvent, StepState,
+    ActionKind, ActionState, Actor, EventPayload, Failure, Mint, NoteLevel, RequestState, RunEvent, StepEvent, StepState,
     Timestamp,
 };
-use rand::Rng;
 use std::{sync::Arc, time::Duration};
 use store::{Claim, ClaimLimits, Write};
 use tokio::sync::watch;
@@ -257,7 +256,7 @@ async fn try_again_later(context: &Context, message: String, after: Option<Durat
         return finish(context, RunEvent::Fail(Failure::Error), Failure::Error, message).await;
     }
     // Those who wait for the same limit do not all come back in the same moment.
-    let wait = after.unwrap_or_default() + backoff(&shared.settings, failures);
+    let wait = after.unwrap_or_default() + backoff(&shared.settings, shared.mint.as_ref(), failures);
     let text = format!("{}; trying again in {} ({failures} of {most})", message.trim_end_matches('.'), in_words(wait));
     let mut writes = vec![Write::Journal(key, failures.into())];
     let mut events = vec![EventPayload::Note { level: NoteLevel::Warning, text }];
@@ -295,11 +294,13 @@ async fn try_again_later(context: &Context, message: String, after: Option<Durat
 }
 
 /// Exponential back-off, half of it jitter.
-fn backoff(settings: &Settings, failures: i64) -> Duration {
+fn backoff(settings: &Settings, mint: &dyn Mint, failures: i64) -> Duration {
     let exponent = u32::try_from(failures - 1).unwrap_or(0).min(16);
     let ceiling = settings.backoff.saturating_mul(1 << exponent).min(settings.backoff_cap);
     let ceiling = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX).max(1);
-    Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))
+    // The last bits of an id are the randomness that a simulation can repeat.
+    let (_, random) = mint.uuid().as_u64_pair();
+    Duration::from_millis(ceiling / 2 + random % (ceiling / 2 + 1))
 }
 
 fn requeue(context: &Context, not_before: Option<Timestamp>) -> Write {
@@ -337,6 +338,8 @@ async fn kill_everything(context: &Context) {
 /// A step that ended without a commit published nothing, so the pull requests do not know yet.
 async fn tell_progress(context: &Context) {
     let ended = context.run().is_some_and(|run| run.step.is_some() && run.state.is_over() && run.commit.is_none());
+    #[cfg(feature = "simulation")]
+    let ended = ended && context.shared.script.is_none();
     if !ended {
         return;
     }

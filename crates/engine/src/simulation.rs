@@ -1,0 +1,261 @@
+//! A server without sandbox, agent and git, for simulations under virtual time: workers, keepers, janitor, beginnings and
+//! ends are the real ones; what is done for a step is a script. Only with the feature `simulation`.
+
+use crate::{
+    AgentSettings, Settings, ToolRules, actions,
+    begin::{self, Start},
+    context::Context,
+    halt::Halt,
+    janitor,
+    shared::Shared,
+    worker,
+};
+use async_trait::async_trait;
+use domain::{
+    Account, ActionKind, Budget, Clock, CommitId, Completion, EventPayload, HostId, Lease, Mint, PrMode, Run, ServerId,
+    Session, StepEvent, StepId, User,
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use store::{Store, StoreError, Write};
+
+/// What is done for a step.
+#[async_trait]
+pub trait Script: Send + Sync {
+    /// Executes a leaf, from beginning its run to completing it.
+    async fn execute(&self, act: &Act<'_>, step: StepId) -> Result<(), Ended>;
+}
+
+/// Why a script ends early; the server settles it as it does in earnest.
+#[derive(Debug)]
+pub struct Ended(Halt);
+
+impl Ended {
+    /// A failure that may pass.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self(Halt::transient(message))
+    }
+
+    /// A failure for good.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self(Halt::failed(message))
+    }
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<Halt> for Ended {
+    fn from(halt: Halt) -> Self {
+        Self(halt)
+    }
+}
+
+/// A claimed action that a script works on.
+pub struct Act<'a>(&'a Context);
+
+impl Act<'_> {
+    /// Its session, as claimed.
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+
+    /// The lease, as claimed.
+    pub fn lease(&self) -> Lease {
+        self.0.lease
+    }
+
+    /// Begins the action's run or goes on with the one that it has.
+    pub async fn begin(&self, step: StepId) -> Result<Run, Ended> {
+        let base = self.0.session.base.clone();
+        let start = Start { step: Some(step), agent_session: self.0.session.agent_session, base, version: Some(1) };
+        Ok(begin::begin(self.0, start).await?)
+    }
+
+    /// Fails when the worker must let go.
+    pub fn check(&self) -> Result<(), Ended> {
+        Ok(self.0.check()?)
+    }
+
+    /// Does nothing for a while, unless the worker must let go.
+    pub async fn rest(&self, time: Duration) -> Result<(), Ended> {
+        let sleep = async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        };
+        Ok(self.0.unless_let_go(sleep).await?)
+    }
+
+    /// One guarded transaction.
+    pub async fn commit(&self, writes: &[Write], events: &[EventPayload]) -> Result<(), Ended> {
+        Ok(self.0.commit(writes, events).await?)
+    }
+
+    /// Notes the run's commit together with `more`.
+    pub async fn note_commit(&self, run: &Run, commit: CommitId, more: Write) -> Result<(), Ended> {
+        self.0.commit(&[Write::RunCommit(run.id, commit.clone()), more], &[]).await?;
+        self.0.set_run(Run { commit: Some(commit), ..run.clone() });
+        Ok(())
+    }
+
+    /// Ends run, step and action as succeeded.
+    pub async fn complete(&self, step: StepId) -> Result<(), Ended> {
+        let (writes, events) = self.0.step_moves(step, StepEvent::Complete(Completion::Changed)).await?;
+        Ok(actions::succeed(self.0, writes, events).await?)
+    }
+}
+
+pub(crate) async fn perform(script: &dyn Script, context: &Context) -> Result<(), Halt> {
+    match context.action.kind {
+        ActionKind::ExecuteStep { step, .. } => script.execute(&Act(context), step).await.map_err(|ended| ended.0),
+        _ => Err(Halt::failed("a script executes steps only")),
+    }
+}
+
+/// How long things take in a simulation.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Workers of each server.
+    pub workers: usize,
+    /// How often a lease's beat is raised.
+    pub beat: Duration,
+    /// How long it must be silent to be taken over.
+    pub lease: Duration,
+    /// The first wait after a passing failure.
+    pub backoff: Duration,
+    /// The longest.
+    pub backoff_cap: Duration,
+    /// How often such a failure is retried.
+    pub retries: i64,
+}
+
+/// What a simulated server has of the outside world.
+pub struct Parts {
+    /// How long things take.
+    pub pace: Pace,
+    /// The record, as this server reaches it.
+    pub store: Arc<dyn Store>,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where its ids and its randomness come from.
+    pub mint: Arc<dyn Mint>,
+    /// The account.
+    pub account: Account,
+    /// Who asks.
+    pub owner: User,
+    /// What it does for a step.
+    pub script: Arc<dyn Script>,
+}
+
+/// What is the same for all simulated servers, and has to do with the real machine: made once, before time is paused.
+#[derive(Clone)]
+pub struct Tools(forge::Git);
+
+impl Tools {
+    /// Keeps what they need in `dir`.
+    pub async fn new(dir: &Path) -> Result<Self, crate::Problem> {
+        Ok(Self(forge::Git::new("git", &dir.join("git")).await?))
+    }
+}
+
+/// Starts a server: its workers and its janitor, as tasks of the current runtime that end with it. Gives its id.
+pub fn start(parts: Parts, tools: &Tools) -> ServerId {
+    let Parts { pace, store, clock, mint, account, owner, script } = parts;
+    let forge = forge::LocalForge::new(tools.0.clone(), store.clone(), clock.clone());
+    let provider = Arc::new(nowhere::Nowhere);
+    let host = HostId::new(mint.as_ref());
+    let both = (forge, tools.0.clone());
+    let mut shared = Shared::new(settings(pace), store, provider, both, clock, mint, None, (account, owner), host);
+    shared.script = Some(script);
+    let shared = Arc::new(shared);
+    for _ in 0..pace.workers {
+        tokio::spawn(worker::run(shared.clone()));
+    }
+    tokio::spawn(janitor::run(shared.clone()));
+    shared.server
+}
+
+fn settings(pace: Pace) -> Settings {
+    let rules = ToolRules::default();
+    Settings {
+        data_dir: "/nonexistent".into(),
+        workers: pace.workers,
+        per_account: i64::MAX,
+        beat: pace.beat,
+        lease: pace.lease,
+        sandbox_idle: Duration::from_mins(30),
+        pr_mode: PrMode::SinglePr,
+        draft: false,
+        run_budget: Budget::default(),
+        session_budget: Budget::default(),
+        pre_execution_every_step: false,
+        pre_execution_timeout: Duration::from_mins(1),
+        check_timeout: Duration::from_mins(1),
+        check_retries: 0,
+        hold: Duration::from_mins(2),
+        transient_retries: pace.retries,
+        backoff: pace.backoff,
+        backoff_cap: pace.backoff_cap,
+        agent_attribution: false,
+        public_url: None,
+        agent: AgentSettings {
+            claude: "/nonexistent".into(),
+            model: None,
+            base_url: "http://127.0.0.1:9".to_owned(),
+            retries: 0,
+            planning: rules.clone(),
+            execution: rules,
+        },
+    }
+}
+
+/// A machine on which no sandbox can be made.
+mod nowhere {
+    use async_trait::async_trait;
+    use domain::SandboxId;
+    use sandbox::{Error, Lease, Provider, Record, Report, Sandbox, SandboxSpec, Swept};
+    use std::sync::Arc;
+
+    pub struct Nowhere;
+
+    fn nothing<T>() -> Result<T, Error> {
+        Err(Error::Gone { reason: "there are no sandboxes in a simulation".to_owned() })
+    }
+
+    #[async_trait]
+    impl Provider for Nowhere {
+        async fn probe(&self) -> Report {
+            Report { checks: Vec::new() }
+        }
+
+        async fn limits(&self) -> Report {
+            Report { checks: Vec::new() }
+        }
+
+        async fn create(&self, _spec: SandboxSpec) -> Result<Arc<dyn Sandbox>, Error> {
+            nothing()
+        }
+
+        async fn adopt(&self, _record: &Record, _lease: Lease) -> Result<Arc<dyn Sandbox>, Error> {
+            nothing()
+        }
+
+        async fn destroy(&self, _record: &Record) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn destroy_unrecorded(&self, _id: SandboxId) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn pause(&self, _record: &Record) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn sweep(&self, _keep: &[SandboxId]) -> Result<Swept, Error> {
+            Ok(Swept::default())
+        }
+    }
+}
