@@ -50,6 +50,8 @@ struct Shared {
     root: bool,
     /// Held while a uid is chosen and until its record is written.
     choosing: Mutex<()>,
+    /// Held while a sandbox is removed, so that two who remove the same one do not trip over each other.
+    removing: Mutex<()>,
 }
 
 impl LocalProvider {
@@ -62,7 +64,9 @@ impl LocalProvider {
         layout::make_passage(&dir, 0o711).map_err(Error::io(format!("make {}", dir.display())))?;
         layout::check_reachable(&dir, *config.uids.start(), root)?;
         let shim = binary::install(&config.data_dir)?;
-        Ok(Self { shared: Arc::new(Shared { config, shim, root, choosing: Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { config, shim, root, choosing: Mutex::default(), removing: Mutex::default() }),
+        })
     }
 }
 
@@ -96,6 +100,7 @@ impl Provider for LocalProvider {
 
     async fn destroy(&self, record: &Record) -> Result<(), Error> {
         let Record::Local(record) = record;
+        let _alone = self.shared.removing.lock().await;
         self.shared.end_all(record).await?;
         let dir = record.dir.clone();
         blocking(move || remove::remove_tree(&dir).map_err(Error::io(format!("remove {}", dir.display())))).await?;

@@ -208,6 +208,7 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
     }
     if !writes.is_empty() {
         shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
+        crash_point!("crash-stop-requested");
         shared.stops.notify_waiters();
     }
     if let Some(id) = stopping {

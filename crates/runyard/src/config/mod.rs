@@ -273,6 +273,7 @@ fn misspelt(variables: &[String]) -> Vec<String> {
         .iter()
         .filter(|name| name.starts_with("RUNYARD_"))
         .filter(|name| !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str()))
+        .filter(|name| !cfg!(feature = "failpoints") || *name != "RUNYARD_FAILPOINTS")
         .map(|name| match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("the variable {name} is no setting; did you mean {near}?"),
             None => format!("the variable {name} is no setting"),
