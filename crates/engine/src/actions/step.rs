@@ -15,9 +15,9 @@ use crate::{
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
 use domain::{
-    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, CommitId, Completion, EventPayload, Failure, NoteLevel,
-    PrMode, Question, Request, RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunbookVersion, StepEvent,
-    StepId,
+    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, CommitId, Completion, EventPayload, Failure,
+    NoteLevel, PrMode, Question, Request, RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunState,
+    RunbookVersion, StepEvent, StepId,
 };
 use runbook::{Document, Tag};
 use serde_json::json;
@@ -76,7 +76,8 @@ pub(super) async fn execute(context: &Arc<Context>, leaf: StepId, asked_version:
     complete(context, leaf, Completion::Changed, writes, events).await
 }
 
-/// A commit that an earlier run of the leaf made and could not publish is this run's: the work is not done twice.
+/// A commit that an earlier run of the leaf made, and that failed before all of it was published, is this run's: the
+/// work is not done twice.
 async fn take_over_commit(
     context: &Context,
     run: &Run,
@@ -88,17 +89,18 @@ async fn take_over_commit(
         return Ok(());
     }
     let runs = context.shared.store.runs(context.session.id).await?;
-    let made = runs.iter().rev().filter(|other| other.step == Some(leaf));
+    let made = runs.iter().rev().filter(|other| other.step == Some(leaf) && other.state != RunState::Succeeded);
     let Some((version, commit)) = made.filter_map(|other| Some((other.version?, other.commit.clone()?))).next() else {
         return Ok(());
     };
-    let waits = |change: &&Change| {
-        change.head == commit && change.pushed.as_ref() != Some(&commit) && change.steps.contains(&leaf)
-    };
-    if !changes.iter().any(|change| waits(&change)) || changed_since(context, work, leaf, version).await? {
+    let waits = |change: &Change| change.head == commit && change.steps.contains(&leaf);
+    if !changes.iter().any(waits) || changed_since(context, work, leaf, version).await? {
         return Ok(());
     }
-    let text = format!("The step's commit {} was made before and not published; publishing it now.", commit.short());
+    let text = format!(
+        "The step's commit {} was made before and not published to the end; publishing it now.",
+        commit.short()
+    );
     let event = EventPayload::Note { level: NoteLevel::Info, text };
     context.commit(&[Write::RunCommit(run.id, commit.clone())], &[event]).await?;
     context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });
