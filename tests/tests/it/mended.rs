@@ -20,8 +20,8 @@ fn without_groups(world: &World) -> &'static Path {
         format!("#!/bin/sh\nexec {program} \"$@\"\n")
     };
     let path = world.path().join("runyard-without-groups");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&path, text).expect("writable");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode can be set");
     Box::leak(path.into_boxed_path())
 }
 

@@ -111,7 +111,7 @@ async fn last_error(world: &World) -> String {
     note.unwrap_or_else(|| panic!("no error\n{}", log.outline())).text("text").to_owned()
 }
 
-async fn done(finished: Finished) -> Finished {
+fn done(finished: Finished) -> Finished {
     finished.expect_code(0)
 }
 
@@ -129,7 +129,7 @@ async fn a_stack_is_reviewed_and_revised() {
     );
     let world = World::new(&script(&[plan(RUNBOOK), one(), more(), two(), asked, more_asked]), &FILES).await;
     let flags = ["--yes", "--draft", "--label", "docs", "--label", "words", "--label", "docs"];
-    done(world.run("Collect words", &flags).ends().await).await;
+    done(world.run("Collect words", &flags).ends().await);
 
     let branches = world.repository.pushed();
     let [first, second] = branches.as_slice() else { panic!("{branches:?}") };
@@ -164,8 +164,8 @@ async fn a_stack_is_reviewed_and_revised() {
     );
 
     let before = [tip(&world, first), tip(&world, second)];
-    done(world.runyard(["pr", "comment", "1", "b is wrong", "--line", "one.txt:2"]).await).await;
-    done(world.runyard(["pr", "revise", "1", "Take care"]).await).await;
+    done(world.runyard(["pr", "comment", "1", "b is wrong", "--line", "one.txt:2"]).await);
+    done(world.runyard(["pr", "revise", "1", "Take care"]).await);
     let asked = world.model.requests();
     let prompt = asked.iter().find(|request| request.conversation() == Some("first")).expect("asked").body.to_string();
     assert!(prompt.contains("one.txt, line 2") && prompt.contains("Ada: b is wrong") && prompt.contains("Take care"));
@@ -184,7 +184,7 @@ async fn a_stack_is_reviewed_and_revised() {
     assert_eq!(tip(&world, second), theirs, "what Bob pushed is still there");
     typed(&world, &told, ("NAME", "bobs-work"));
     assert_eq!(tip(&world, "bobs-work"), theirs);
-    done(world.runyard(["session", "retry", "1", "--follow"]).await).await;
+    done(world.runyard(["session", "retry", "1", "--follow"]).await);
     assert_eq!(world.repository.show(second, "two.txt"), "2\n2\n2\n");
     world.log("1").await.assert_whole();
     world.assert_foreseen();
@@ -195,7 +195,7 @@ async fn one_pull_request_tells_how_far_it_is() {
     let world = World::new(&script(&[plan(RUNBOOK), one(), more(), two()]), &FILES).await;
     world.run("Collect words", &["--pr-mode", "single_pr"]).ends().await.expect_code(3);
     for (leaf, done_now, open) in [("1.1", "✓ 1.1", "○ 1.2"), ("1.2", "✓ 1.2", "○ 2 "), ("2", "✓ 2 ", "")] {
-        done(world.runyard(["session", "execute", "1", leaf, "--follow"]).await).await;
+        done(world.runyard(["session", "execute", "1", leaf, "--follow"]).await);
         let said = body(&world, 1).await;
         assert!(said.contains(done_now) && said.contains(open), "after {leaf}:\n{said}");
     }
@@ -220,14 +220,14 @@ async fn a_person_decides_what_becomes_of_each_step() {
     assert_eq!(world.log("1").await.step("1.2"), "queued", "the queue halts");
     world.runyard(["session", "answer", "1", "same_branch", "--follow"]).await.expect_code(3);
     assert_eq!(options(&world).await, ["create_pr", "dismiss"]);
-    done(world.runyard(["session", "answer", "1", "dismiss", "--follow"]).await).await;
+    done(world.runyard(["session", "answer", "1", "dismiss", "--follow"]).await);
     assert_eq!(world.json(["pr", "list", "--json"]).await, json!([]), "nothing was opened");
 
     world.runyard(["session", "execute", "1", "2", "--follow"]).await.expect_code(3);
     assert_eq!(options(&world).await, ["current_branch", "fresh"]);
     world.runyard(["session", "answer", "1", "fresh", "--follow"]).await.expect_code(3);
     assert_eq!(options(&world).await, ["create_pr", "dismiss"]);
-    done(world.runyard(["session", "answer", "1", "create_pr", "--follow"]).await).await;
+    done(world.runyard(["session", "answer", "1", "create_pr", "--follow"]).await);
     let view = world.json(["session", "show", "1", "--json"]).await;
     let changes = view["changes"].as_array().expect("changes").clone();
     assert_eq!(changes.len(), 2, "1.1 and 1.2 share one, 2 stands alone: {view}");
@@ -247,7 +247,7 @@ async fn the_rest_can_be_taken_out_or_go_on_top() {
     world.runyard(["session", "execute", "1", "all", "--follow"]).await.expect_code(3);
     world.runyard(["session", "answer", "1", "current_branch", "--follow"]).await.expect_code(3);
     world.runyard(["session", "answer", "1", "new_branch", "--follow"]).await.expect_code(3);
-    done(world.runyard(["session", "answer", "1", "create_pr", "--follow"]).await).await;
+    done(world.runyard(["session", "answer", "1", "create_pr", "--follow"]).await);
     let branches = world.repository.pushed();
     assert_eq!(branches.len(), 2, "{branches:?}");
     assert_eq!(world.json(["pr", "list", "--json"]).await.as_array().map(Vec::len), Some(2), "a stack needs both");
@@ -274,7 +274,7 @@ async fn a_one_shot_that_fails_stays_a_draft_until_it_is_done() {
     let said = body(&world, 1).await;
     assert!(said.contains("✗ 2 Write two — failed") || said.contains("2 Write two — failed"), "{said}");
 
-    done(world.runyard(["session", "retry", "1", "--follow"]).await).await;
+    done(world.runyard(["session", "retry", "1", "--follow"]).await);
     let request = pull(&world, 1).await["line"]["pull_request"].clone();
     assert_eq!((&request["draft"], &request["title"]), (&json!(false), &json!("Collect words")));
     let log = world.log("1").await;
@@ -288,7 +288,7 @@ async fn stack(extra: &[Value]) -> World {
     let mut conversations = vec![plan(RUNBOOK), one(), more(), two()];
     conversations.extend_from_slice(extra);
     let world = World::new(&script(&conversations), &FILES).await;
-    done(world.run("Collect words", &["--yes"]).ends().await).await;
+    done(world.run("Collect words", &["--yes"]).ends().await);
     world
 }
 
@@ -296,14 +296,14 @@ async fn stack(extra: &[Value]) -> World {
 async fn merged_from_the_top_while_the_target_moves() {
     let world = stack(&[]).await;
     let branches = world.repository.pushed();
-    done(world.runyard(["pr", "merge", "2"]).await).await;
+    done(world.runyard(["pr", "merge", "2"]).await);
     assert_eq!((state(&world, 2).await.as_str(), state(&world, 1).await.as_str()), ("merged", "open"));
     assert_eq!(world.repository.show(&branches[0], "two.txt"), "2\n", "it went into the branch below");
     let view = world.json(["session", "show", "1", "--json"]).await;
     assert_eq!(view["session"]["archived"], false, "one is open");
 
     sh(&world, "echo moved > moved.txt && git add . && git commit -qm 'By Bob' && git checkout -q --detach");
-    done(world.runyard(["pr", "merge", "1", "--squash"]).await).await;
+    done(world.runyard(["pr", "merge", "1", "--squash"]).await);
     for (file, text) in [("one.txt", "a\nb\nc\n"), ("two.txt", "2\n"), ("moved.txt", "moved\n"), ("Makefile", "all:\n")]
     {
         assert_eq!(world.repository.show("main", file), text);
@@ -359,17 +359,17 @@ async fn a_conflict_in_the_stack_is_resolved_by_the_agent() {
         &FILES,
     )
     .await;
-    done(world.run("Write a line", &["--yes"]).ends().await).await;
+    done(world.run("Write a line", &["--yes"]).ends().await);
     let branches = world.repository.pushed();
     let before = tip(&world, &branches[1]);
     let server = world.serve().await;
-    done(world.runyard(["pr", "revise", "1", "Please say uno", "--detach"]).await).await;
+    done(world.runyard(["pr", "revise", "1", "Please say uno", "--detach"]).await);
     world.wait_for("1", "markers are left", |event| event.is_run("resolve_conflict", "failed")).await;
     assert!(last_error(&world).await.contains("one.txt still holds conflict markers"));
     assert_eq!(tip(&world, &branches[1]), before, "the branch is as it was");
     assert_eq!(world.repository.show(&branches[0], "one.txt"), "uno\n", "the lower one is revised");
 
-    done(world.runyard(["session", "retry", "1", "--detach"]).await).await;
+    done(world.runyard(["session", "retry", "1", "--detach"]).await);
     world.wait_for("1", "the conflict is resolved", |event| event.is_run("resolve_conflict", "succeeded")).await;
     assert_eq!(world.repository.show(&branches[1], "one.txt"), "uno and two\n");
     assert!(contains(&world, &branches[1], &before) && contains(&world, &branches[1], &tip(&world, &branches[0])));
@@ -382,7 +382,7 @@ async fn a_step_is_taken_back_and_done_again() {
     let world = stack(&[]).await;
     let branches = world.repository.pushed();
     let before = tip(&world, &branches[0]);
-    done(world.runyard(["session", "revert", "1", "1.1", "--follow"]).await).await;
+    done(world.runyard(["session", "revert", "1", "1.1", "--follow"]).await);
     let log = world.log("1").await;
     assert_eq!(
         (log.step("1.1"), log.step("1.2"), log.step("2")),
@@ -400,7 +400,7 @@ async fn a_step_is_taken_back_and_done_again() {
     let said = body(&world, 1).await;
     assert!(said.contains("○ 1.1 Write one"), "{said}");
 
-    done(world.runyard(["session", "execute", "1", "1.1", "--follow"]).await).await;
+    done(world.runyard(["session", "execute", "1", "1.1", "--follow"]).await);
     assert_eq!(world.repository.show(&branches[1], "one.txt"), "a\nb\nc\n");
     assert_eq!(world.repository.pushed(), branches, "the same branches");
     let said = body(&world, 2).await;
@@ -413,7 +413,7 @@ async fn work_under_later_work_is_not_taken_back() {
     let world =
         World::new(&script(&[plan(runbook), writes("1.1", "Write one", "one.txt", "one\n"), changes("1.2")]), &FILES)
             .await;
-    done(world.run("Write a line", &["--yes"]).ends().await).await;
+    done(world.run("Write a line", &["--yes"]).ends().await);
     let branches = world.repository.pushed();
     let before = tip(&world, &branches[0]);
     world.runyard(["session", "revert", "1", "1.1", "--follow"]).await.expect_code(1);
@@ -447,19 +447,19 @@ async fn the_target_moves_vanishes_and_is_rewritten() {
     assert_eq!(world.json(["pr", "list", "--json"]).await, json!([]), "never a pull request with foreign commits");
 
     sh(&world, "git branch -f main gone");
-    done(world.runyard(["session", "retry", "1", "--follow"]).await).await;
+    done(world.runyard(["session", "retry", "1", "--follow"]).await);
     assert_eq!(world.model.requests().len(), asked, "the agent is not asked again for work that is there");
     let branches = world.repository.pushed();
     assert_eq!(world.repository.subjects(&format!("main..{}", branches[0])), ["1.1 Write one"]);
     let diff = world.runyard(["pr", "diff", "1"]).await.stdout;
     assert!(!diff.contains("moved.txt"), "what others did is not in it:\n{diff}");
-    done(world.runyard(["pr", "merge", "1"]).await).await;
+    done(world.runyard(["pr", "merge", "1"]).await);
     assert_eq!(
         (world.repository.show("main", "moved.txt"), world.repository.show("main", "one.txt")),
         ("moved\n".into(), "a\nb\nc\n".into())
     );
 
-    done(world.runyard(["session", "execute", "1", "all", "--follow"]).await).await;
+    done(world.runyard(["session", "execute", "1", "all", "--follow"]).await);
     let newest = world.repository.pushed();
     let next = newest.iter().find(|branch| !branches.contains(branch)).expect("a new branch after the merge");
     assert!(contains(&world, next, &tip(&world, "main")), "later work begins from what was merged");
@@ -496,7 +496,7 @@ printf '%s\\n' '````' '</details>' '<!--' '## Progress'
         &FILES,
     )
     .await;
-    done(world.run("Odd <!-- words @everyone", &["--yes"]).ends().await).await;
+    done(world.run("Odd <!-- words @everyone", &["--yes"]).ends().await);
     let said = body(&world, 1).await;
     let ours = |line: &&str| line.starts_with("## ");
     let mut sections: Vec<_> = said.lines().filter(ours).collect();
