@@ -52,7 +52,11 @@ fn done(context: &Context) -> Write {
 }
 
 /// Ends run and action as succeeded, with whatever else belongs into that transaction.
-pub(crate) async fn succeed(context: &Context, mut writes: Vec<Write>, mut events: Vec<EventPayload>) -> Result<(), Halt> {
+pub(crate) async fn succeed(
+    context: &Context,
+    mut writes: Vec<Write>,
+    mut events: Vec<EventPayload>,
+) -> Result<(), Halt> {
     let (w, e) = context.run_moves(RunEvent::Succeed, None)?;
     writes.extend(w);
     events.extend(e);

@@ -10,8 +10,8 @@ use crate::{
     stack, workspace,
 };
 use domain::{
-    ActionKind, ActionState, Actor, EventPayload, Failure, Mint, NoteLevel, RequestState, RunEvent, StepEvent, StepState,
-    Timestamp,
+    ActionKind, ActionState, Actor, EventPayload, Failure, Mint, NoteLevel, RequestState, RunEvent, StepEvent,
+    StepState, Timestamp,
 };
 use std::{sync::Arc, time::Duration};
 use store::{Claim, ClaimLimits, Write};
