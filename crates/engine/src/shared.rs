@@ -14,6 +14,9 @@ use std::{
 use store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 
+/// The commits of a pull request's base branch and of its head, as they were last looked at.
+type Ends = (Option<CommitId>, Option<CommitId>);
+
 /// The parts of one server, put together once.
 pub(crate) struct Shared {
     pub settings: Settings,
@@ -40,7 +43,7 @@ pub(crate) struct Shared {
     /// True when this server has workers.
     pub works: AtomicBool,
     /// Where the branches of open pull requests were when they were looked at last: base and head.
-    pub looked_at: Mutex<HashMap<(RepositoryId, i64), (Option<CommitId>, Option<CommitId>)>>,
+    pub looked_at: Mutex<HashMap<(RepositoryId, i64), Ends>>,
     /// What is done for a step in a simulation.
     #[cfg(feature = "simulation")]
     pub script: Option<Arc<dyn crate::simulation::Script>>,

@@ -89,8 +89,8 @@ async fn take_over_commit(
         return Ok(());
     }
     let runs = context.shared.store.runs(context.session.id).await?;
-    let made = runs.iter().rev().filter(|other| other.step == Some(leaf) && other.state != RunState::Succeeded);
-    let Some((version, commit)) = made.filter_map(|other| Some((other.version?, other.commit.clone()?))).next() else {
+    let mut made = runs.iter().rev().filter(|other| other.step == Some(leaf) && other.state != RunState::Succeeded);
+    let Some((version, commit)) = made.find_map(|other| Some((other.version?, other.commit.clone()?))) else {
         return Ok(());
     };
     let waits = |change: &Change| change.head == commit && change.steps.contains(&leaf);
