@@ -2,3 +2,4 @@
 
 mod explored;
 mod replayed;
+mod simulated;
