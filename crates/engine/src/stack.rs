@@ -162,9 +162,6 @@ pub(crate) async fn bring_in_line(
             change.head = commit;
             put(context, &change).await?;
             crash_point!("crash-merge-commit-noted");
-            if change.pushed.is_some() {
-                change = push(context, mirror, change).await?;
-            }
         }
         Restacked::Conflict(conflict) => {
             let text = format!(
@@ -174,6 +171,13 @@ pub(crate) async fn bring_in_line(
                 conflict.files.join(", ")
             );
             let queue = context.shared.store.queue(context.session.id).await?;
+            let asked = |row: &domain::Action| {
+                row.id != context.action.id
+                    && matches!(row.kind, ActionKind::ResolveConflict { change: id, .. } if id == change.id)
+            };
+            if queue.iter().any(asked) {
+                return Ok(None);
+            }
             let kind = ActionKind::ResolveConflict { change: change.id, files: conflict.files };
             let action = queue::queued(&context.shared, &context.session, &queue, 0, kind, None);
             context
@@ -182,7 +186,8 @@ pub(crate) async fn bring_in_line(
             return Ok(None);
         }
     }
-    Ok(Some(change))
+    // Also what an earlier life of this action noted and could not push any more.
+    if change.pushed.is_some() { push(context, mirror, change).await.map(Some) } else { Ok(Some(change)) }
 }
 
 /// Stores a change and tells people where it is.
