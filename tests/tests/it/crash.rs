@@ -1,8 +1,12 @@
 //! The server ends at a named point; another one finishes as if nothing had happened. Each point is a promise of its own:
 //! whatever was done before it is done once.
 
-use crate::happy::two_files;
+use crate::{
+    happy::{RUNBOOK, two_files},
+    scripts::{bash, held, plan, script, step, turn, writes},
+};
 use product_tests::{LIMIT, Log, World, runyard, runyard_with_crash_points};
+use serde_json::json;
 use std::time::Duration;
 
 /// How long the next server lets the session wait.
@@ -190,6 +194,116 @@ async fn at_the_end() {
         ("crash-pull-request-made-ready=kill", Restart::AtOnce),
     ])
     .await;
+}
+
+/// A world with two stacked pull requests, made without any crash, and an agent that knows how to revise the first.
+async fn stacked() -> World {
+    let review = json!({ "name": "review", "when": { "prompt_contains": "want this changed" }, "turns": [
+        turn("I mend it.", &[bash("echo 11 > one.txt")]), turn("Mended.", &[]) ] });
+    let steps = [writes("1", "Write one", "one.txt", "1\n"), writes("2", "Write two", "two.txt", "2\n")];
+    let [first, second] = steps;
+    let mut world = World::new(&script(&[plan(RUNBOOK), first, second, review]), &[("README.md", "# Files\n")]).await;
+    world.program = Some(runyard_with_crash_points());
+    world.run("Write two files", &["--yes"]).ends().await.expect_code(0);
+    world
+}
+
+async fn revision_dies_at(point: &str) {
+    let mut world = stacked().await;
+    let branches = world.repository.pushed();
+    let before = branches.iter().map(|branch| world.repository.git(["rev-parse", branch])).collect::<Vec<_>>();
+    world.environment = vec![("RUNYARD_FAILPOINTS".to_owned(), point.to_owned())];
+    let died = world.runyard(["pr", "revise", "1", "Write a word"]).await;
+    assert_eq!(died.code, None, "{point} was never reached\n{}", died.said());
+    world.environment.clear();
+
+    let server = world.serve().await;
+    world.wait_for("1", &format!("after {point}: it is revised"), |event| event.is_run("revise", "succeeded")).await;
+    settled(&world).await;
+    let log = world.log("1").await;
+    log.assert_whole();
+    let [first, second] = branches.as_slice() else { panic!("{branches:?}") };
+    let range = format!("{}..{first}", before[0].trim());
+    assert_eq!(world.repository.subjects(&range).len(), 1, "after {point}: one commit\n{}", log.outline());
+    let range = format!("{}..{second}", before[1].trim());
+    assert_eq!(world.repository.subjects(&range).len(), 2, "after {point}: that one and its merge\n{}", log.outline());
+    assert_eq!(world.repository.show(second, "one.txt"), "11\n");
+    let comments = world.json(["pr", "show", "1", "--json"]).await["comments"].to_string();
+    assert_eq!(comments.matches("Revised in ").count(), 1, "after {point}: {comments}");
+    world.assert_foreseen();
+    server.killed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_revision() {
+    tokio::join!(revision_dies_at("crash-merge-commit-made=kill"), revision_dies_at("crash-revision-told=kill"));
+    revision_dies_at("crash-merge-commit-noted=kill").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_merge_that_nobody_noted() {
+    let mut world = stacked().await;
+    world.repository.git(["checkout", "--quiet", "--detach"]);
+    world.environment = vec![("RUNYARD_FAILPOINTS".to_owned(), "crash-merged=kill".to_owned())];
+    let died = world.runyard(["pr", "merge", "1"]).await;
+    assert_eq!(died.code, None, "{}", died.said());
+    world.environment.clear();
+    assert_eq!(world.repository.show("main", "one.txt"), "1\n");
+    let view = world.json(["session", "show", "1", "--json"]).await;
+    assert_eq!(view["changes"][0]["state"], "merged", "{view}");
+    assert_eq!(view["changes"][1]["base_branch"], "main", "{view}");
+    world.runyard(["pr", "merge", "2"]).await.expect_code(0);
+    assert_eq!(world.repository.show("main", "two.txt"), "2\n");
+    let view = world.json(["session", "show", "1", "--json"]).await;
+    assert_eq!(view["session"]["archived"], true, "{view}");
+    world.log("1").await.assert_whole();
+}
+
+async fn stop_dies_at(point: &str, mark: &str) {
+    let endless = step(
+        "1",
+        "Write one",
+        &[turn("I begin.", &[bash(&format!("setsid sleep {mark} > /dev/null 2>&1 &"))]), held("never")],
+    );
+    let second = writes("2", "Write two", "two.txt", "2\n");
+    let mut world = World::new(&script(&[plan(RUNBOOK), endless, second]), &[("README.md", "# Files\n")]).await;
+    world.program = Some(runyard_with_crash_points());
+    world.environment = vec![("RUNYARD_FAILPOINTS".to_owned(), point.to_owned())];
+    let server = world.serve().await;
+    world.environment.clear();
+    let run = world.run("Write two files", &["--one-shot", "--json"]);
+    let inside = world.inhabitants();
+    world.until("the step is at work", || !inside.running(mark).is_empty()).await;
+    world.runyard(["session", "stop", "1"]).await;
+    assert_eq!(server.ends().await.code, None, "{point} was never reached");
+    run.killed().await;
+
+    let server = world.serve().await;
+    world.wait_for("1", &format!("after {point}: the stop"), |event| event.is_step("1", "failed")).await;
+    settled(&world).await;
+    let log = world.log("1").await;
+    log.assert_whole();
+    assert_eq!(
+        (log.step("1"), log.step("2")),
+        ("failed(stopped)".into(), "not_started".into()),
+        "after {point}: {}",
+        log.outline()
+    );
+    world
+        .until(&format!("after {point}: nothing is left"), || {
+            inside.running(mark).is_empty() && inside.running("claude").is_empty()
+        })
+        .await;
+    assert_eq!(world.repository.pushed(), Vec::<String>::new());
+    server.killed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_stop() {
+    let mark = |n: u32| format!("88{n}{:05}", std::process::id() % 100_000);
+    let (first, second, third) = (mark(1), mark(2), mark(3));
+    tokio::join!(stop_dies_at("crash-stop-requested=kill", &first), stop_dies_at("crash-stop-heard=kill", &second));
+    stop_dies_at("crash-stop-killed=kill", &third).await;
 }
 
 #[test]
