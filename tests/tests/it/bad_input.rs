@@ -6,7 +6,6 @@ use crate::{
 };
 use product_tests::{Finished, Place, Repository, World};
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 const FILES: [(&str, &str); 1] = [("README.md", "# Files\n")];
 
@@ -136,12 +135,10 @@ async fn a_missing_claude_code() {
 async fn a_wrong_key_fails_fast() {
     let mut world = world().await;
     world.environment.push(("ANTHROPIC_API_KEY".into(), "sk-ant-not-the-right-one".into()));
-    // The first run makes the mirror and the sandbox; what is measured is how long the wrong key takes.
-    let start = Instant::now();
     let run = world.run("Write two files", &["--one-shot", "--json"]).ends().await;
-    let took = start.elapsed();
     assert!(matches!(run.code, Some(1 | ENVIRONMENT)), "{run:?}");
-    assert!(took < Duration::from_secs(5), "it took {took:?}:\n{}", run.said());
+    // Fast is what happens at the first refusal, however slow the machine is: the agent's own ten attempts take minutes.
+    assert!(run.said().matches("asking again").count() <= 1, "it asked again and again:\n{}", run.said());
     assert!(run.said().to_lowercase().contains("key"), "it names the key:\n{}", run.said());
     assert!(!run.said().contains("not-the-right-one"), "it does not print it");
     assert_eq!(world.log("1").await.runs("plan"), ["failed"]);
