@@ -4,12 +4,36 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use zeroize::Zeroizing;
 
 /// An encoded form that is shorter would be met by chance; the raw form always counts.
 const SHORTEST_ENCODED: usize = 8;
 
-/// `secret` as it is, in hexadecimal, base64 (wherever it stands in the encoded bytes), URL and JSON escapes.
+/// Lines of a secret that are shorter say nothing of it by themselves.
+const SHORTEST_LINE: usize = 8;
+
+/// `secret` as it is, in hexadecimal, base64 (wherever it stands in the encoded bytes), and with the escapes of URLs,
+/// JSON, shells and quoted-printable. A secret of several lines counts as a whole and line by line.
+///
+/// Forms hold no line breaks: the redactor passes over those, so that wrapping hides nothing.
 pub(crate) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
+    let mut forms = forms_of(secret);
+    if secret.contains('\n') {
+        // Encoded with the line ends of another system.
+        let (unix, dos) = (secret.replace("\r\n", "\n"), secret.replace("\r\n", "\n").replace('\n', "\r\n"));
+        forms.extend(forms_of(&Zeroizing::new(unix)));
+        forms.extend(forms_of(&Zeroizing::new(dos)));
+        for line in secret.lines().map(str::trim) {
+            // The frame of a PEM file is the same for everybody.
+            if line.len() >= SHORTEST_LINE && !line.starts_with("-----") {
+                forms.extend(forms_of(line));
+            }
+        }
+    }
+    forms
+}
+
+fn forms_of(secret: &str) -> BTreeSet<Vec<u8>> {
     let bytes = secret.as_bytes();
     let mut encoded: Vec<String> = vec![hex::encode(bytes), hex::encode_upper(bytes)];
     for shift in 0..3 {
@@ -21,13 +45,31 @@ pub(crate) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
     encoded.push(lower_escapes(&escaped));
     encoded.push(escaped);
     let json = json_escaped(secret);
-    encoded.extend([json.replace('/', "\\/"), unicode_escaped(&json), json]);
+    encoded.extend([json.replace('/', "\\/"), unicode_escaped(&json)]);
+    // JSON within JSON, as in the agent's own protocol.
+    encoded.push(json_escaped(&json));
+    encoded.push(json);
+    encoded.extend([secret.replace('\'', r"'\''"), backslashed(secret), quoted_printable(bytes)]);
 
-    let mut forms: BTreeSet<Vec<u8>> =
-        encoded.into_iter().filter(|form| form.len() >= SHORTEST_ENCODED).map(String::into_bytes).collect();
-    forms.insert(bytes.to_vec());
+    let mut forms: BTreeSet<Vec<u8>> = encoded
+        .into_iter()
+        .map(|form| without_line_breaks(form.as_bytes()))
+        .filter(|form| form.len() >= SHORTEST_ENCODED)
+        .collect();
+    forms.insert(without_line_breaks(bytes));
     forms.remove(&Vec::new());
     forms
+}
+
+/// The bytes but for line breaks.
+pub(crate) fn without_line_breaks(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|byte| !is_line_break(*byte)).collect()
+}
+
+/// True for the bytes that wrapping puts in.
+#[inline]
+pub(crate) fn is_line_break(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 /// The characters that depend on the secret alone when `shift` other bytes stand before it.
@@ -78,6 +120,29 @@ fn unicode_escaped(json: &str) -> String {
     })
 }
 
+/// As `printf %q` of a shell writes it.
+fn backslashed(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        if c.is_ascii_punctuation() && !"-_./:,+@%=".contains(c) || c == ' ' {
+            out.push('\\');
+        }
+        out.push(c);
+        out
+    })
+}
+
+/// RFC 2045, 6.7, without the soft breaks of long lines.
+fn quoted_printable(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        if matches!(byte, b' '..=b'~') && *byte != b'=' {
+            out.push(char::from(*byte));
+        } else {
+            let _ = write!(out, "={byte:02X}");
+        }
+        out
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
@@ -100,17 +165,31 @@ mod tests {
 
     #[test]
     fn escapes_are_the_usual_ones() {
-        let forms = forms("a b/\"é\nCD");
+        let forms = forms("a b/\"é'=CD");
         for form in [
-            "a%20b%2F%22%C3%A9%0ACD",
-            "a%20b%2f%22%c3%a9%0aCD",
-            "a+b%2F%22%C3%A9%0ACD",
-            r#"a b/\"é\nCD"#,
-            r#"a b\/\"é\nCD"#,
-            r#"a b/\"\u00e9\nCD"#,
+            "a%20b%2F%22%C3%A9%27%3DCD",
+            "a%20b%2f%22%c3%a9%27%3dCD",
+            "a+b%2F%22%C3%A9%27%3DCD",
+            r#"a b/\"é'=CD"#,
+            r#"a b\/\"é'=CD"#,
+            r#"a b/\"\u00e9'=CD"#,
+            r#"a b/\\\"é'=CD"#,
+            r#"a b/"é'\''=CD"#,
+            r#"a\ b/\"é\'=CD"#,
+            r#"a b/"=C3=A9'=3DCD"#,
         ] {
             assert!(forms.contains(form.as_bytes()), "{form}");
         }
+    }
+
+    #[test]
+    fn each_line_of_a_key_file_counts_and_its_frame_does_not() {
+        let forms = forms("-----BEGIN KEY-----\r\nAbCdEfGhIj\r\nshort\r\nKlMnOpQrSt\r\n-----END KEY-----\r\n");
+        let has = |form: &str| forms.contains(form.as_bytes());
+        assert!(has("AbCdEfGhIj") && has("KlMnOpQrSt") && has(&hex::encode("AbCdEfGhIj")));
+        assert!(!has("-----BEGIN KEY-----") && !has("short"));
+        assert!(has("-----BEGIN KEY-----AbCdEfGhIjshortKlMnOpQrSt-----END KEY-----"), "wrapped in any other way");
+        assert!(has(r"-----BEGIN KEY-----\nAbCdEfGhIj\nshort\nKlMnOpQrSt\n-----END KEY-----\n"), "in a JSON key file");
     }
 
     #[test]

@@ -9,10 +9,12 @@ use rustix::fs::OFlags;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use crate::{memory, strength};
+
 const LARGEST_FILE: u64 = 64 << 10;
 
-/// A secret text. It has no `Display`, its `Debug` says nothing, and its memory is wiped when it is dropped.
-#[derive(Clone)]
+/// A secret text. It has no `Display`, its `Debug` says nothing, its memory is kept out of swap and core files, and is
+/// wiped when it is dropped.
 pub struct Secret(SecretString);
 
 /// Why a secret is not there. No variant holds any part of a value.
@@ -38,6 +40,12 @@ pub enum SecretError {
     /// Not a regular file, or larger than 64 KiB.
     #[error("{0} is not a regular file of at most 64 KiB")]
     NotAFile(PathBuf),
+    /// It could be guessed, or met by chance in ordinary text.
+    #[error(
+        "{0} is too short or too simple to be kept as a secret: a dozen random letters and digits is the least, so that it \
+         cannot be guessed and does not hide ordinary words"
+    )]
+    Weak(String),
     /// Others may read or write the file.
     #[error("{path} has mode {mode:04o} and must be closed to others: chmod 600 {path}")]
     TooOpen {
@@ -61,7 +69,9 @@ pub enum SecretError {
 impl Secret {
     /// Wraps a value as it is.
     pub fn new(value: impl Into<String>) -> Self {
-        Self(SecretString::from(value.into()))
+        let value = SecretString::from(value.into());
+        memory::keep_in(value.expose_secret().as_bytes());
+        Self(value)
     }
 
     /// Reads an environment variable; surrounding white space is dropped.
@@ -76,28 +86,27 @@ impl Secret {
     /// The checks are made on the open file, so that nothing can be exchanged between check and reading.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SecretError> {
         let path = path.as_ref();
-        let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
-        // Without NONBLOCK, opening a FIFO would wait for its writer.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() || metadata.len() > LARGEST_FILE {
-            return Err(SecretError::NotAFile(path.to_owned()));
+        Self::checked(&private_file(path)?, &path.display().to_string())
+    }
+
+    /// A value that is to be kept: text of any number of lines that is not [`SecretError::Weak`]; white space around it is
+    /// dropped. `name` is for messages.
+    pub fn to_keep(value: &str, name: &str) -> Result<Self, SecretError> {
+        let text = value.trim();
+        if text.is_empty() {
+            return Err(SecretError::Empty(name.to_owned()));
         }
-        let expected = rustix::process::geteuid().as_raw();
-        if metadata.uid() != expected {
-            return Err(SecretError::ForeignOwner { path: path.to_owned(), owner: metadata.uid(), expected });
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(SecretError::NotText(name.to_owned()));
         }
-        let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(SecretError::TooOpen { path: path.to_owned(), mode });
-        }
-        // One allocation of the full size: a growing buffer would leave copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(LARGEST_FILE).unwrap_or(0)));
-        file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
-        let name = path.display().to_string();
-        let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(name.clone()))?;
-        Self::checked(text, &name)
+        let secret = Self::new(text);
+        if secret.is_weak() { Err(SecretError::Weak(name.to_owned())) } else { Ok(secret) }
+    }
+
+    /// True for a value that is worth less than about 60 bits, so that it could be found by trying what gets masked, and
+    /// masking it would hide words that say nothing.
+    pub fn is_weak(&self) -> bool {
+        strength::bits(self.expose()) < strength::FEWEST_BITS
     }
 
     /// The value itself. Every caller of this is a place to look at in a review.
@@ -121,6 +130,37 @@ impl Secret {
             return Err(SecretError::NotText(name.to_owned()));
         }
         Ok(Self::new(text))
+    }
+}
+
+/// The text of a file that only its owner, who is us, can read.
+pub(crate) fn private_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
+    let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
+    // Without NONBLOCK, opening a FIFO would wait for its writer.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+        return Err(SecretError::NotAFile(path.to_owned()));
+    }
+    let expected = rustix::process::geteuid().as_raw();
+    if metadata.uid() != expected {
+        return Err(SecretError::ForeignOwner { path: path.to_owned(), owner: metadata.uid(), expected });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(SecretError::TooOpen { path: path.to_owned(), mode });
+    }
+    // One allocation of the full size: a growing buffer would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(LARGEST_FILE).unwrap_or(0)));
+    file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(path.display().to_string()))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+impl Clone for Secret {
+    fn clone(&self) -> Self {
+        Self::new(self.expose())
     }
 }
 
@@ -191,6 +231,22 @@ mod tests {
         assert!(matches!(Secret::from_file("/dev/null").unwrap_err(), SecretError::NotAFile(_)));
         assert!(matches!(Secret::from_file("/nowhere/key").unwrap_err(), SecretError::Unreadable { .. }));
         assert!(matches!(Secret::from_env("RUNYARD_NO_SUCH_VARIABLE").unwrap_err(), SecretError::Unset(_)));
+    }
+
+    #[test]
+    fn what_is_kept_has_lines_and_strength() {
+        let pem =
+            "-----BEGIN KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END KEY-----";
+        assert_eq!(Secret::to_keep(&format!("{pem}\n"), "it").unwrap().expose(), pem);
+        for (value, wanted) in [
+            ("", "it is empty"),
+            ("\u{1b}[31mabcdefghijklmnop", "it is not one line of text"),
+            ("hunter2", "it is too short"),
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "it is too short or too simple"),
+        ] {
+            let error = Secret::to_keep(value, "it").unwrap_err().to_string();
+            assert!(error.starts_with(wanted), "{error}");
+        }
     }
 
     #[test]
