@@ -16,7 +16,7 @@ mod world;
 pub use events::{Event, Log};
 pub use place::Place;
 pub use processes::Inhabitants;
-pub use programs::{runyard, runyard_with_crash_points};
+pub use programs::{claude, runyard, runyard_with_crash_points};
 pub use repository::Repository;
 pub use running::{Finished, Running};
 pub use world::{KEY, World};

@@ -12,8 +12,7 @@ pub fn runyard() -> &'static Path {
             return named.into();
         }
         let own = std::env::current_exe().expect("the running test");
-        // TARGET/PROFILE/deps/it-0123456789abcdef
-        let profile = own.ancestors().nth(2).expect("the folder of the profile");
+        let profile = profile_of(&own);
         let program = profile.join("runyard");
         if !program.is_file() {
             build(profile);
@@ -27,8 +26,8 @@ pub fn runyard() -> &'static Path {
 pub fn runyard_with_crash_points() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let own = std::env::current_exe().expect("the running test");
-        let profile = own.ancestors().nth(2).expect("the folder of the profile");
+        let own = std::env::current_exe().expect("the running program");
+        let profile = profile_of(&own);
         let target = profile.parent().expect("the target folder");
         let apart = target.join("failpoints");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -41,6 +40,13 @@ pub fn runyard_with_crash_points() -> &'static Path {
         assert!(cargo.status().expect("cargo").success(), "failed to build runyard with crash points");
         apart.join(profile.file_name().expect("the profile's name")).join("runyard")
     })
+}
+
+/// The folder of the build profile: that of a test is `TARGET/PROFILE/deps/it-0123456789abcdef`, that of a program
+/// `TARGET/PROFILE/name`.
+fn profile_of(program: &Path) -> &Path {
+    let folder = program.parent().expect("a folder");
+    if folder.ends_with("deps") { folder.parent().expect("the folder of the profile") } else { folder }
 }
 
 fn build(profile: &Path) {

@@ -61,8 +61,8 @@ pub(crate) async fn succeed(
     writes.extend(w);
     events.extend(e);
     writes.push(done(context));
-    crash_point!("crash-before-the-end");
+    faultpoint::crash_point!("crash-before-the-end");
     context.commit(&writes, &events).await?;
-    crash_point!("crash-after-the-end");
+    faultpoint::crash_point!("crash-after-the-end");
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(crate) async fn begin(context: &Context, start: Start) -> Result<Run, Halt> 
         events.extend(e);
     }
     context.commit(&writes, &events).await?;
-    crash_point!("crash-run-begun");
+    faultpoint::crash_point!("crash-run-begun");
     context.set_run(run.clone());
     Ok(run)
 }

@@ -86,7 +86,7 @@ pub(crate) async fn run(
         let step = context.run().and_then(|run| run.step);
         let event = EventPayload::CheckResult { run: context.run_id()?, step, outcome: outcome.clone() };
         context.commit(&[], &[event]).await?;
-        crash_point!("crash-check-done");
+        faultpoint::crash_point!("crash-check-done");
         outcomes.push(outcome);
     }
     if !left.is_empty() {

@@ -206,7 +206,7 @@ async fn launch(
     };
     let value = serde_json::to_value(&stage).map_err(|error| Halt::failed(error.to_string()))?;
     context.commit(&[Write::AddExec(row), Write::Journal(key.to_owned(), value)], &[]).await?;
-    crash_point!("crash-exec-intended");
+    faultpoint::crash_point!("crash-exec-intended");
     let spec = ExecSpec {
         env: launch.env(),
         cwd: CODE.to_owned(),
@@ -215,7 +215,7 @@ async fn launch(
         ..ExecSpec::new(id, launch.argv())
     };
     let exec = context.unless_let_go(async { Ok(place.sandbox.exec(spec).await?) }).await?;
-    crash_point!("crash-exec-started");
+    faultpoint::crash_point!("crash-exec-started");
     let lost = match (&known, &lived) {
         (Some(stage), Some(transcript)) if stage.outcome.is_none() => agent::note_on_lost_call(transcript),
         _ => None,
@@ -266,7 +266,9 @@ async fn carry_on(context: &Arc<Context>, place: &Place, talk: &Talk, stage: &St
         .into_iter()
         .map(|line| StdinLine { seq: u64::try_from(line.seq).unwrap_or(0), key: line.key, line: line.line })
         .collect();
+    faultpoint::crash_point!("crash-attach-intended");
     let exec = place.sandbox.attach(stage.exec, 0).await?;
+    faultpoint::crash_point!("crash-attached");
     let turn = Turn {
         prompt: Some(UserMessage { uuid: stage.prompt, text: talk.prompt.clone() }),
         tools: talk.tools.clone(),
@@ -378,10 +380,10 @@ async fn drive(
         Ok(outcome) => outcome,
         Err(error) => return Err(halt.unwrap_or_else(|| host.halt().unwrap_or_else(|| drive_failed(&error)))),
     };
-    crash_point!("crash-agent-ended");
+    faultpoint::crash_point!("crash-agent-ended");
     let stage = Stage { missed: host.missed(), ..stage };
     archive(context, place, talk, stage, &outcome).await?;
-    crash_point!("crash-agent-archived");
+    faultpoint::crash_point!("crash-agent-archived");
     match halt {
         Some(Halt::GoingDown) if matches!(outcome.end, End::Deferred { .. }) => Ok(outcome),
         Some(halt) => Err(halt),
@@ -440,6 +442,7 @@ async fn rest_until_answered(context: &Context, place: &Place, tool_use_id: &str
     let mut record = place.record.clone();
     record.used_at = context.shared.now();
     context.commit(&[rest, Write::PutSandbox(record)], &[]).await?;
+    faultpoint::crash_point!("crash-put-to-rest");
     // An answer that came between saw a running action and did not wake it.
     if is_answered(context, tool_use_id).await? {
         let wake = Write::Action {

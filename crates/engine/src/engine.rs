@@ -60,9 +60,6 @@ impl Engine {
     ///
     /// Errors are for the person who starts it: what is missing on this machine, and how to get it.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, Problem> {
-        #[cfg(feature = "failpoints")]
-        crate::crash::arm()
-            .map_err(|why| Problem::new(ProblemCode::BadRequest, format!("RUNYARD_FAILPOINTS: {why}")))?;
         let Parts { settings, store, key, clock, mint, owner, mut sandbox, alone, work } = parts;
         let account = store.account(&Account { id: AccountId::new(mint.as_ref()), name: "default".to_owned() }).await?;
         let owner = ensure_user(store.as_ref(), mint.as_ref(), account.id, &owner, Role::Admin).await?;

@@ -138,6 +138,7 @@ async fn take_down(
         tracing::warn!(error = chain(&error), "failed to take a sandbox down; trying again");
         return Ok(());
     }
+    faultpoint::crash_point!("crash-sandbox-taken-down");
     record.state = SandboxState::Destroyed;
     let session = record.session;
     shared.store.commit(session, Fence::Open, &[Write::PutSandbox(record)], &[], shared.now()).await?;

@@ -1,8 +1,5 @@
 //! What happens: plan, execute, revise, revert; the workers that claim actions; recovery.
 
-#[macro_use]
-mod crash;
-
 mod actions;
 mod api;
 mod begin;

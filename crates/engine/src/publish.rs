@@ -114,10 +114,10 @@ async fn note_commit(
 ) -> Result<ChangeId, Halt> {
     mirror.keep(&kept::run(run.id)?, &commit).await?;
     mirror.keep(&kept::change(change.id)?, &commit).await?;
-    crash_point!("crash-commit-made");
+    faultpoint::crash_point!("crash-commit-made");
     let writes = [Write::RunCommit(run.id, commit.clone()), Write::PutChange(change.clone())];
     context.commit(&writes, &[stack::event(&change)]).await?;
-    crash_point!("crash-commit-noted");
+    faultpoint::crash_point!("crash-commit-noted");
     context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });
     Ok(change.id)
 }
@@ -205,8 +205,9 @@ pub(crate) async fn open_pull_request(
             author: context.requester.name.clone(),
         };
         stands_on_its_base(context, mirror, &change).await?;
+        faultpoint::crash_point!("crash-pull-request-intended");
         let opened = shared.forge.open(&repository, &new).await?;
-        crash_point!("crash-pull-request-opened");
+        faultpoint::crash_point!("crash-pull-request-opened");
         opened
     };
     for outcome in latest_evidence(context, &change).await?.values().flatten() {
@@ -234,7 +235,7 @@ pub(crate) async fn open_pull_request(
     // People hear of it when something became of it, not each time its text is brought up to date.
     if (change.pull_request, change.state) != before {
         stack::put(context, &change).await?;
-        crash_point!("crash-pull-request-noted");
+        faultpoint::crash_point!("crash-pull-request-noted");
     }
     Ok(change)
 }
@@ -374,7 +375,7 @@ pub(crate) async fn make_ready(context: &Context) -> Result<Vec<i64>, Halt> {
         let edit =
             forge::Edit { title: Some(title.clone()), draft: Some(context.session.draft), ..forge::Edit::default() };
         shared.forge.update(&repository, number, &edit).await?;
-        crash_point!("crash-pull-request-made-ready");
+        faultpoint::crash_point!("crash-pull-request-made-ready");
         change.title = title;
         change.state = if context.session.draft { ChangeState::Draft } else { ChangeState::Open };
         let event = stack::event(&change);

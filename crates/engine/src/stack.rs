@@ -157,11 +157,11 @@ pub(crate) async fn bring_in_line(
         }
         Restacked::Commit(commit) => {
             mirror.keep(&kept::change(change.id)?, &commit).await?;
-            crash_point!("crash-merge-commit-made");
+            faultpoint::crash_point!("crash-merge-commit-made");
             change.base = new_base.clone();
             change.head = commit;
             put(context, &change).await?;
-            crash_point!("crash-merge-commit-noted");
+            faultpoint::crash_point!("crash-merge-commit-noted");
         }
         Restacked::Conflict(conflict) => {
             let text = format!(
@@ -214,11 +214,12 @@ pub(crate) async fn push(context: &Context, mirror: &Mirror, mut change: Change)
     let repository = context.repository().await?;
     context.check()?;
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
+    faultpoint::crash_point!("crash-push-intended");
     context.shared.forge.push(&repository, mirror, push).await.map_err(|error| refused(context, &change, error))?;
-    crash_point!("crash-pushed");
+    faultpoint::crash_point!("crash-pushed");
     change.pushed = Some(change.head.clone());
     context.commit(&[Write::PutChange(change.clone())], &[]).await?;
-    crash_point!("crash-push-noted");
+    faultpoint::crash_point!("crash-push-noted");
     Ok(change)
 }
 

@@ -89,7 +89,9 @@ impl Place {
 
     /// Puts the workspace on a commit.
     pub async fn prepare(&self, context: &Context, commit: &CommitId) -> Result<(), Halt> {
-        self.script(context, ("prepare", PREPARE), &[commit.as_str()], 64 * 1024).await.map(drop)
+        self.script(context, ("prepare", PREPARE), &[commit.as_str()], 64 * 1024).await?;
+        faultpoint::crash_point!("crash-workspace-prepared");
+        Ok(())
     }
 
     /// What would be proposed now, compared with the base.
@@ -128,6 +130,7 @@ impl Place {
         let most = usize::try_from(limits.bundle_bytes).unwrap_or(usize::MAX);
         let largest = limits.file_bytes.to_string();
         let arguments = [base.as_str(), "bundle", &largest];
+        faultpoint::crash_point!("crash-export-begun");
         let (bundle, said) = self.script(context, ("export", PROPOSE), &arguments, most).await?;
         let nested: Vec<_> = said.lines().filter_map(|line| line.strip_prefix(NESTED)).collect();
         if !nested.is_empty() {
@@ -140,6 +143,7 @@ impl Place {
         if bundle.is_empty() {
             return Ok(None);
         }
+        faultpoint::crash_point!("crash-exported");
         let _lock = context.shared.lock_mirror(context.session.repository).await;
         let proposed = self.mirror.import(Bundle::Bytes(&bundle), base, &limits).await?;
         Ok((!proposed.is_empty()).then_some(proposed))

@@ -27,7 +27,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     while !shared.is_going_down() {
         match shared.store.claim(shared.server, limits, shared.now()).await {
             Ok(Some(claim)) => {
-                crash_point!("crash-action-claimed");
+                faultpoint::crash_point!("crash-action-claimed");
                 work(&shared, claim).await;
             }
             Ok(None) => {
@@ -74,9 +74,11 @@ async fn work(shared: &Arc<Shared>, claim: Claim) {
         }
     }
     keeper.abort();
+    faultpoint::crash_point!("crash-lease-kept");
     if let Err(error) = shared.store.release(context.session.id, context.lease.owner, context.lease.epoch).await {
         tracing::warn!(error = chain(&error), "failed to give a lease back; it is taken back once it was silent");
     }
+    faultpoint::crash_point!("crash-lease-released");
     shared.at_work.lock().remove(&at_work);
 }
 
@@ -101,6 +103,7 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
             next_beat = tokio::time::Instant::now() + shared.settings.beat;
             // Others may see the beat before we hear of it.
             let asked = shared.clock.monotonic();
+            faultpoint::crash_point!("crash-beat-due");
             match shared.store.beat(context.session.id, context.lease.owner, context.lease.epoch).await {
                 Ok(true) => last_beat = asked,
                 Ok(false) => {
@@ -112,13 +115,16 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
                 // Others may have seen us silent for that long.
                 say(LetGo::Fenced);
             }
+            faultpoint::crash_point!("crash-beat-noted");
             note_worked(&context).await;
             take_over_budgets(&context).await;
             let fenced = *signal.borrow() == LetGo::Fenced;
             let sandbox = context.sandbox.lock().clone();
             if let Some(sandbox) = sandbox.filter(|_| !fenced) {
                 match sandbox.renew(context.sandbox_lease()).await {
-                    Ok(()) => {}
+                    Ok(()) => {
+                        faultpoint::crash_point!("crash-sandbox-renewed");
+                    }
                     Err(sandbox::Error::StaleEpoch { .. }) => {
                         say(LetGo::Fenced);
                     }
@@ -203,9 +209,9 @@ async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt>
         Halt::Waiting => stop_at_rest(context).await,
         Halt::GoingDown => hand_back(context, None).await,
         Halt::Stopped => {
-            crash_point!("crash-stop-heard");
+            faultpoint::crash_point!("crash-stop-heard");
             kill_everything(context).await;
-            crash_point!("crash-stop-killed");
+            faultpoint::crash_point!("crash-stop-killed");
             finish(context, RunEvent::Stop, Failure::Stopped, "stopped by a person".to_owned()).await?;
             keep_what_it_did(context).await;
             Ok(())
@@ -283,7 +289,9 @@ async fn try_again_later(context: &Context, message: String, after: Option<Durat
         }
     }
     writes.push(requeue(context, Some(shared.now().after(wait))));
+    faultpoint::crash_point!("crash-retry-intended");
     context.commit(&writes, &events).await?;
+    faultpoint::crash_point!("crash-retry-noted");
     if is_to_stop(context).await? {
         let steps = shared.store.steps(context.session.id).await?.into_iter().map(|step| (step.id, step)).collect();
         let (writes, events) = queue::take_out(&context.action, version.as_ref(), &steps);

@@ -120,6 +120,7 @@ async fn forget(context: &Context, mut record: SandboxRecord, provider: Option<&
         None => context.shared.provider.destroy_unrecorded(record.id).await?,
     }
     record.state = SandboxState::Destroyed;
+    faultpoint::crash_point!("crash-sandbox-forgotten");
     context.commit(&[Write::PutSandbox(record)], &[]).await
 }
 
@@ -165,8 +166,10 @@ pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
         sandbox::Record::Local(local) => local.uid,
         _ => return Err(Halt::failed("this kind of sandbox has no way out yet")),
     };
+    faultpoint::crash_point!("crash-way-out-intended");
     let way_out = egress::Listener::serve(sandbox.egress_dir().join(MODEL_SOCKET), uid, route)
         .map_err(|error| Halt::failed(chain(&error)))?;
+    faultpoint::crash_point!("crash-way-out-open");
     Ok(Place { sandbox, record, mirror, surrogate, gate, _way_out: way_out })
 }
 
@@ -190,10 +193,10 @@ async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Hal
         used_at: now,
     };
     context.commit(&[Write::PutSandbox(record.clone())], &[]).await?;
-    crash_point!("crash-sandbox-intended");
+    faultpoint::crash_point!("crash-sandbox-intended");
     let spec = spec_of(context, mirror, record.id).await?;
     let sandbox = context.unless_let_go(async { Ok(shared.provider.create(spec).await?) }).await?;
-    crash_point!("crash-sandbox-made");
+    faultpoint::crash_point!("crash-sandbox-made");
     record.state = SandboxState::Ready;
     record.provider = serde_json::to_value(sandbox.record()).map_err(|error| Halt::failed(error.to_string()))?;
     let workspace = match sandbox.workspace() {

@@ -120,7 +120,9 @@ impl Forge for LocalForge {
             created_at: now,
             updated_at: now,
         };
-        Ok(self.store.open_pull_request(&pull).await?)
+        let opened = self.store.open_pull_request(&pull).await?;
+        faultpoint::error_point!("fail-open-answer", |why| Error::Store(StoreError::injected(why)));
+        Ok(opened)
     }
 
     async fn find_by_key(&self, repository: &Repository, key: &str) -> Result<Option<PullRequest>, Error> {

@@ -161,6 +161,7 @@ impl Mirror {
     /// such as `runs/<id>`.
     pub async fn keep(&self, name: &BranchName, commit: &CommitId) -> Result<(), Error> {
         let _lock = self.lock().await?;
+        faultpoint::crash_point!("crash-commit-kept");
         self.call("update-ref").args([&format!("{KEPT}{name}"), commit.as_str()]).run().await.map(drop)
     }
 

@@ -45,7 +45,12 @@ impl Mirror {
                 let command = format!("git -C {} switch --detach", crate::local::quoted(&worktree));
                 return Err(Error::CheckedOut { branch: branch.clone(), worktree, command });
             }
+            faultpoint::error_point!("fail-push", |why| Error::Rejected { branch: branch.clone(), reason: why });
             let Some(said) = self.push_once(to, branch, new, expected_old).await? else {
+                faultpoint::error_point!("fail-push-answer", |why| Error::Rejected {
+                    branch: branch.clone(),
+                    reason: why
+                });
                 return Ok(Pushed::Updated);
             };
             // Git fails rather than waits while another holds the ref's lock. What moved shows at the top of the loop.

@@ -163,7 +163,9 @@ impl Mirror {
         let changes = quarantine.changes(&tree).await?;
         let links = quarantine.check_changes(&changes).await?;
         if !changes.is_empty() {
+            faultpoint::crash_point!("crash-import-checked");
             quarantine.hand_over(&tree).await?;
+            faultpoint::crash_point!("crash-import-handed-over");
         }
         let files =
             changes.into_iter().map(|change| ChangedFile { path: change.path, status: change.status }).collect();

@@ -31,6 +31,7 @@ pub fn compose() -> Compose {
 }
 
 async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<Engine>, Problem> {
+    faultpoint::arm().map_err(|why| Problem::new(ProblemCode::BadRequest, format!("the faults to make: {why}")))?;
     let location = config.database_url();
     if config.values.database_url.is_none() {
         close_to_others(&config.data_dir.join("runyard.db")).map_err(|error| {

@@ -102,8 +102,10 @@ impl Provider for LocalProvider {
         let Record::Local(record) = record;
         let _alone = self.shared.removing.lock().await;
         self.shared.end_all(record).await?;
+        faultpoint::crash_point!("crash-sandbox-ended");
         let dir = record.dir.clone();
         blocking(move || remove::remove_tree(&dir).map_err(Error::io(format!("remove {}", dir.display())))).await?;
+        faultpoint::crash_point!("crash-sandbox-removed");
         self.shared.forget(record.id)
     }
 

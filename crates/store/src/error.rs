@@ -65,6 +65,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A failure of the database that a test asked for (`faultpoint`).
+    pub fn injected(why: String) -> Self {
+        Self::Database { attempt: "do what was asked", source: why.into() }
+    }
+
     /// True when trying the same again later may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Database { .. })

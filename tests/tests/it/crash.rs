@@ -5,7 +5,7 @@ use crate::{
     happy::{RUNBOOK, two_files},
     scripts::{bash, held, plan, script, step, turn, writes},
 };
-use product_tests::{LIMIT, Log, World, runyard, runyard_with_crash_points};
+use product_tests::{LIMIT, Log, World, runyard_with_crash_points};
 use serde_json::json;
 use std::time::Duration;
 
@@ -306,14 +306,22 @@ async fn in_a_stop() {
     stop_dies_at("crash-stop-killed=kill", &third).await;
 }
 
-#[test]
-fn an_ordinary_build_has_no_crash_point() {
-    let names = |program: &std::path::Path| {
-        let bytes = std::fs::read(program).expect("the program");
-        let found = bytes.windows(11).filter(|window| *window == b"crash-pushe" || *window == b"crash-actio").count();
-        (found, bytes.windows(18).any(|window| window == b"RUNYARD_FAILPOINTS"))
-    };
-    let (points, variable) = names(runyard_with_crash_points());
-    assert!(points >= 2 && variable, "the scan finds them where they are");
-    assert_eq!(names(runyard()), (0, false));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_run_was_given_up_is_executed_when_it_is_retried() {
+    let mut world = World::new(&two_files(), &[("README.md", "# Files\n")]).await;
+    world.program = Some(runyard_with_crash_points());
+    world.environment = vec![("RUNYARD_FAILPOINTS".to_owned(), "crash-agent-ended=kill".to_owned())];
+    let died = world.run("Write two files", &["--one-shot", "--json"]).ends().await;
+    assert_eq!(died.code, None, "{}", died.said());
+    for _ in 0..2 {
+        assert_eq!(world.start(["serve"]).ends().await.code, None, "the same run is lost once more");
+    }
+    world.environment.clear();
+    let server = world.serve().await;
+    world.wait_for("1", "planning is given up", |event| event.is_run("plan", "failed")).await;
+    world.runyard(["session", "retry", "1"]).await.expect_code(0);
+    world.wait_for("1", "the end", |event| event.text("text").starts_with("Everything is done")).await;
+    assert_eq!(world.log("1").await.of("plan_version").count(), 1, "the plan that was stored is the one that counts");
+    world.assert_foreseen();
+    server.killed().await;
 }

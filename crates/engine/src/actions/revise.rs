@@ -126,6 +126,6 @@ async fn say_so(context: &Context, run: &Run, change: &Change) -> Result<(), Hal
         thread: None,
     };
     context.shared.forge.comment(&repository, number, &comment).await?;
-    crash_point!("crash-revision-told");
+    faultpoint::crash_point!("crash-revision-told");
     Ok(())
 }

@@ -232,7 +232,7 @@ async fn do_work(
         context.note(NoteLevel::Warning, text).await?;
         return Ok(Some(Completion::NoChange));
     }
-    crash_point!("crash-proposal-imported");
+    faultpoint::crash_point!("crash-proposal-imported");
     publish::commit_leaf(context, place, run, leaf, &proposed.tree, &said).await?;
     Ok(None)
 }

@@ -192,6 +192,7 @@ impl EngineHost {
                 let id = request.id;
                 writes.push(Write::AddRequest(request));
                 context.commit(&writes, &events).await?;
+                faultpoint::crash_point!("crash-question-asked");
                 id
             }
         };
@@ -205,6 +206,7 @@ impl EngineHost {
                     self.set_waits(false);
                     let (writes, events) = self.waiting(false).await?;
                     context.commit(&writes, &events).await?;
+                    faultpoint::crash_point!("crash-answer-heard");
                     return Ok(answer.into());
                 }
                 Some(RequestState::Open) => {}
@@ -245,10 +247,13 @@ impl Host for EngineHost {
         let from = self.consumed.load(Ordering::Relaxed);
         let mut writes = vec![Write::ExecProgress { id: self.exec, consumed: batch.consumed, ended: None }];
         if !batch.raw.is_empty() {
+            faultpoint::crash_point!("crash-output-taken");
             let blob = self.context.put_blob(batch.raw).await?;
+            faultpoint::crash_point!("crash-output-blob");
             writes.push(Write::Output(OutputChunk { exec: self.exec, from, to: batch.consumed, blob }));
         }
         self.commit(&writes, &events).await?;
+        faultpoint::crash_point!("crash-output-stored");
         self.consumed.store(batch.consumed, Ordering::Relaxed);
         Ok(())
     }
@@ -260,7 +265,9 @@ impl Host for EngineHost {
             key: line.key.clone(),
             line: line.line.clone(),
         };
-        self.commit(&[Write::Stdin(line)], &[]).await
+        self.commit(&[Write::Stdin(line)], &[]).await?;
+        faultpoint::crash_point!("crash-line-journaled");
+        Ok(())
     }
 
     async fn judge(&self, call: &Call) -> Verdict {

@@ -38,7 +38,7 @@ pub(super) async fn merge(shared: &Shared, wanted: &PullRequestRef, squash: bool
         stands_on_its_base(shared, repository, &mirror, change).await?;
     }
     let merged = shared.forge.merge(repository, &mirror, found.pull_request.number, &how).await?;
-    crash_point!("crash-merged");
+    faultpoint::crash_point!("crash-merged");
     shared.forge.fetch(repository, &mirror).await?;
     let mut notes = Vec::new();
     if let Some(open) = merged.into_open {

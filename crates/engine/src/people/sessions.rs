@@ -200,8 +200,9 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
     let action = queued(shared, &session, &[], 0, ActionKind::Plan, Some(requester.id));
     let mut events = vec![EventPayload::Message { from: Actor::Person(requester.id), run: None, text: prompt }];
     events.extend(warnings.iter().map(|text| EventPayload::Note { level: NoteLevel::Warning, text: text.clone() }));
+    faultpoint::crash_point!("crash-session-accepted");
     let session = shared.store.create_session(&session, &[action], &events, shared.now()).await?;
-    crash_point!("crash-session-created");
+    faultpoint::crash_point!("crash-session-created");
     Ok(Reply::Created { session: Box::new(session), warnings })
 }
 

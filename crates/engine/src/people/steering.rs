@@ -59,6 +59,7 @@ pub(super) async fn message(
     let action = queued(shared, &session, &queue, 0, ActionKind::Answer { message: message.clone() }, Some(user.id));
     let event = EventPayload::Message { from: Actor::Person(user.id), run: None, text: message };
     shared.store.commit(session.id, Fence::Open, &[Write::Enqueue(action)], &[event], shared.now()).await?;
+    faultpoint::crash_point!("crash-message-stored");
     Ok(Reply::Queued(vec!["answer".to_owned()]))
 }
 
@@ -207,8 +208,9 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
         }
     }
     if !writes.is_empty() {
+        faultpoint::crash_point!("crash-stop-accepted");
         shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
-        crash_point!("crash-stop-requested");
+        faultpoint::crash_point!("crash-stop-requested");
         shared.stops.notify_waiters();
     }
     if let Some(id) = stopping {
@@ -305,9 +307,25 @@ pub(super) async fn retry(
         .leaves()
         .find(|leaf| steps.get(&leaf.id).is_some_and(|step| matches!(step.state, StepState::Failed(_))));
     let Some(failed) = failed else {
-        return again(shared, user, &found).await?.ok_or_else(nothing);
+        if let Some(reply) = again(shared, user, &found).await? {
+            return Ok(reply);
+        }
+        // A plan may be stored and its run be given up before the steps of a one-shot were queued.
+        if found.mode == Mode::OneShot && queue.is_empty() && planning_failed(shared, &found).await? {
+            return execute(shared, user, session, &Selection::All, message).await;
+        }
+        return Err(nothing());
     };
     execute(shared, user, session, &Selection::Step(failed.number.clone()), message).await
+}
+
+/// Whether the last thing that was tried was to plan, and failed.
+async fn planning_failed(shared: &Shared, session: &Session) -> Result<bool, Problem> {
+    let runs = shared.store.runs(session.id).await?;
+    let Some(last) = runs.last().filter(|run| matches!(run.state, domain::RunState::Failed(_))) else {
+        return Ok(false);
+    };
+    Ok(shared.store.action(last.action).await?.is_some_and(|action| action.kind == ActionKind::Plan))
 }
 
 /// Stores an answer; the first valid one wins. What waits for it goes on.
@@ -373,7 +391,9 @@ pub(super) async fn answer(
             events.extend(e);
         }
     }
+    faultpoint::crash_point!("crash-answer-accepted");
     shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
+    faultpoint::crash_point!("crash-answer-stored");
     Ok(Reply::Done)
 }
 

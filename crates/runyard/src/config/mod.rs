@@ -117,6 +117,8 @@ pub struct Config {
 }
 
 /// Variables that begin with `RUNYARD_` and are no settings.
+/// Variables of `faultpoint`, which exist where it does anything.
+const FAULT_VARIABLES: [&str; 3] = ["RUNYARD_FAILPOINTS", "RUNYARD_FAILPOINTS_TRACE", "RUNYARD_PLANTED"];
 const OTHER_VARIABLES: [&str; 5] =
     ["RUNYARD_CONFIG", "RUNYARD_CLAUDE", "RUNYARD_WRITE_DOCS", "RUNYARD_CORPUS", "RUNYARD_ADVISORY_DB"];
 
@@ -273,7 +275,7 @@ fn misspelt(variables: &[String]) -> Vec<String> {
         .iter()
         .filter(|name| name.starts_with("RUNYARD_"))
         .filter(|name| !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str()))
-        .filter(|name| !cfg!(feature = "failpoints") || *name != "RUNYARD_FAILPOINTS")
+        .filter(|name| !(cfg!(feature = "failpoints") && FAULT_VARIABLES.contains(&name.as_str())))
         .map(|name| match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("the variable {name} is no setting; did you mean {near}?"),
             None => format!("the variable {name} is no setting"),

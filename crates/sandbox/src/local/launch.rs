@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) async fn launch(shared: &Shared, spec: &SandboxSpec) -> Result<(LocalRecord, bool), Error> {
     let fresh = shared.record(spec.id).is_none();
     let mut record = intend(shared, spec).await?;
+    faultpoint::crash_point!("crash-sandbox-recorded");
+    faultpoint::error_point!("fail-sandbox-create", |why: String| Error::io("make the sandbox")(io::Error::other(why)));
     let continued = !fresh && record.dir.join("code").is_dir();
     let started = start(shared, spec, &mut record).await;
     if let Err(error) = started {
@@ -126,7 +128,9 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) ->
                 .collect(),
         },
     };
-    match run_launcher(&shared.shim, &order).await? {
+    let launched = run_launcher(&shared.shim, &order).await?;
+    faultpoint::crash_point!("crash-sandbox-launched");
+    match launched {
         Launched::Running { monitor, shim, overlay: mounted } => {
             record.shim = Process::find(shim);
             record.monitor = Process::find(monitor);

@@ -40,7 +40,12 @@ macro_rules! transact {
             let mut transaction = $store.begin().await?;
             let $rows: &mut dyn $crate::backend::Rows = &mut *transaction;
             let result = match $body.await {
-                Ok(value) => transaction.commit().await.map(|()| value),
+                Ok(value) => {
+                    faultpoint::crash_point!("crash-transaction-written");
+                    let done = transaction.commit().await.map(|()| value);
+                    faultpoint::crash_point!("crash-transaction-done");
+                    done
+                }
                 Err(error) => {
                     transaction.roll_back().await;
                     Err(error)
@@ -124,7 +129,9 @@ impl<B: Backend> Store for B {
         events: &[EventPayload],
         now: Timestamp,
     ) -> Result<Committed> {
+        faultpoint::error_point!("fail-commit", StoreError::injected);
         let committed = transact!(self, |rows| commit::commit(rows, session, fence, writes, events, now))?;
+        faultpoint::error_point!("fail-commit-answer", StoreError::injected);
         if !events.is_empty() {
             self.wake().announce_events(session);
         }
@@ -221,7 +228,9 @@ impl<B: Backend> Store for B {
             let mut transaction = self.begin().await?;
             let attempt = work::claim(&mut *transaction, owner, limits, now).await;
             if let Ok(Attempt::Claimed(claim)) = attempt {
+                faultpoint::crash_point!("crash-claim-written");
                 transaction.commit().await?;
+                faultpoint::error_point!("fail-claim-answer", StoreError::injected);
                 self.wake().pass_on_work();
                 return Ok(Some(*claim));
             }
@@ -273,6 +282,7 @@ impl<B: Backend> Store for B {
     }
 
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobHash> {
+        faultpoint::error_point!("fail-blob", StoreError::injected);
         let hash = BlobHash::of(bytes);
         // Outside of the transaction first: most of what is stored again is found without waiting for a writer.
         if self.read().await?.blob_size(hash).await?.is_none() {

@@ -62,7 +62,9 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
     let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
     let unreachable = |error| failed("open", error);
     let writer = pool(1).connect_with(file.clone()).await.map_err(unreachable)?;
+    faultpoint::crash_point!("crash-migration-begun");
     SQLITE.run(&writer).await.map_err(migration_failed)?;
+    faultpoint::crash_point!("crash-migration-done");
     let readers = pool(options.connections.max(1));
     let readers = readers.connect_with(file.read_only(true).create_if_missing(false)).await.map_err(unreachable)?;
     Ok(SqlStore { database: Database::Sqlite { readers, writer }, wake: Arc::default(), listener: None })

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Rooms by floor, bottom first. Rooms on one floor do not know each other.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("domain", 0),
+    ("faultpoint", 0),
     ("runbook", 0),
     ("shim", 1),
     ("secrets", 1),
@@ -23,7 +24,7 @@ const FLOORS: [(&str, u8); 13] = [
 ];
 
 /// Built for development, outside the floors: no room may depend on one.
-const OUTSIDE: [&str; 5] = ["scripted-model", "xtask", "product-tests", "bench", "simulation"];
+const OUTSIDE: [&str; 6] = ["scripted-model", "xtask", "product-tests", "bench", "simulation", "faults"];
 
 #[derive(Deserialize)]
 struct Metadata {
