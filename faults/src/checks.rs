@@ -227,7 +227,7 @@ fn given_up(case: &Case, end: &End, history: &[Entry], wrong: &mut Vec<String>) 
 
 /// I11: what was stopped does nothing more.
 fn stopped(history: &[Entry], wrong: &mut Vec<String>) {
-    const LIMIT: u64 = 5_000 + crate::cases::PATIENCE.as_millis() as u64;
+    let limit = 5_000 + u64::try_from(crate::cases::PATIENCE.as_millis()).unwrap_or(0);
     let acknowledged = history.iter().find(|entry| match &entry.what {
         What::Asked { answer: Some(answer), .. } => {
             answer["reply"]["reply"] == "stopped" && answer["reply"]["value"]["running"] == "2"
@@ -241,7 +241,7 @@ fn stopped(history: &[Entry], wrong: &mut Vec<String>) {
         .map(|(_, _, report)| text(report, "agent"))
         .collect();
     for (when, _, report) in reports(history) {
-        if when > at + LIMIT && before.contains(text(report, "agent")) {
+        if when > at + limit && before.contains(text(report, "agent")) {
             wrong.push(format!("I11: {} ms after a stop an agent says {report}", when - at));
         }
     }
@@ -253,7 +253,7 @@ fn stopped(history: &[Entry], wrong: &mut Vec<String>) {
             if let Some((since, count)) = was
                 && count > 0
                 && since <= at
-                && entry.at > at + LIMIT
+                && entry.at > at + limit
             {
                 wrong.push(format!("I11: processes of {sandbox} lived {} ms after a stop", entry.at - at));
             }

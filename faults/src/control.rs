@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn open(data: &Path) -> Option<BufReader<UnixStream>> {
     let mut stream = BufReader::new(UnixStream::connect(data.join("control.sock")).await.ok()?);

@@ -44,8 +44,7 @@ fn main() -> ExitCode {
     });
     let mut agent = Agent { name: name(), session, transcript, input, prompt: None, calls: 0, ready: false };
     match agent.live() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(End::InputClosed) => ExitCode::SUCCESS,
+        Ok(()) | Err(End::InputClosed) => ExitCode::SUCCESS,
         Err(End::Interrupted) => {
             agent.wait_for_end();
             ExitCode::FAILURE
@@ -75,7 +74,7 @@ struct Agent {
 fn name() -> String {
     let mut bytes = [0; 6];
     fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).ok();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:012x}", bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 impl Agent {
@@ -145,7 +144,7 @@ impl Agent {
         let id = format!("msg_{}_{number}", self.name);
         let line = self.message(&id, &json!({"type": "text", "text": text})).to_string() + "\n";
         let torn = orders["torn"].as_u64().unwrap_or(0);
-        if torn > 0 && number % torn == 0 {
+        if torn > 0 && number.is_multiple_of(torn) {
             let inside = line.find('\u{1d11e}').map_or(line.len() / 2, |at| at + 2);
             out(&line.as_bytes()[..inside])?;
             thread::sleep(Duration::from_millis(orders["pause"].as_u64().unwrap_or(0)));
@@ -163,7 +162,7 @@ impl Agent {
     }
 
     fn init(&mut self) -> Result<(), End> {
-        self.say(&json!({"type": "system", "subtype": "init", "session_id": self.session, "cwd": "/code",
+        say(&json!({"type": "system", "subtype": "init", "session_id": self.session, "cwd": "/code",
             "claude_code_version": "2.1.197", "model": "scripted", "tools": ["Bash", "Write"],
             "mcp_servers": [{"name": "runyard", "status": "connected"}]}))
     }
@@ -181,11 +180,11 @@ impl Agent {
         let id = format!("msg_{}_{call}", self.name);
         let used = self.message(&id, &json!({"type": "tool_use", "id": call, "name": name, "input": input}));
         self.note(&used);
-        self.say(&used)?;
+        say(&used)?;
         let done = json!({"type": "user", "message": {"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": call, "content": if ok { "done" } else { "failed" }, "is_error": !ok}]}});
         self.note(&done);
-        self.say(&done)
+        say(&done)
     }
 
     /// Asks the person. False when the call was put off: the process is to end then.
@@ -240,7 +239,7 @@ impl Agent {
     fn request(&mut self, request: &Value) -> Result<Value, End> {
         let id = format!("req-{}-{}", self.name, self.calls);
         self.calls += 1;
-        self.say(&json!({"type": "control_request", "request_id": id, "request": request}))?;
+        say(&json!({"type": "control_request", "request_id": id, "request": request}))?;
         loop {
             let heard = self.hear()?;
             if heard["type"] == "control_response" && heard["response"]["request_id"] == id.as_str() {
@@ -255,13 +254,13 @@ impl Agent {
         let answer = |id: &Value| json!({"type": "control_response", "response": {"subtype": "success", "request_id": id, "response": {}}});
         match (line["type"].as_str(), line["request"]["subtype"].as_str()) {
             (Some("control_request"), Some("interrupt")) => {
-                self.say(&answer(&line["request_id"]))?;
+                say(&answer(&line["request_id"]))?;
                 self.result(&json!({"subtype": "error_during_execution", "is_error": true,
                     "terminal_reason": "aborted_tools", "stop_reason": null}))?;
                 return Err(End::Interrupted);
             }
             (Some("control_request"), _) => {
-                self.say(&answer(&line["request_id"]))?;
+                say(&answer(&line["request_id"]))?;
                 self.ready = true;
             }
             (Some("user"), _) => {
@@ -270,7 +269,7 @@ impl Agent {
                 }
                 let mut echo = line.clone();
                 echo["isReplay"] = json!(true);
-                self.say(&echo)?;
+                say(&echo)?;
             }
             _ => {}
         }
@@ -294,11 +293,7 @@ impl Agent {
         for (name, value) in more.as_object().into_iter().flatten() {
             result[name] = value.clone();
         }
-        self.say(&result)
-    }
-
-    fn say(&self, line: &Value) -> Result<(), End> {
-        out((line.to_string() + "\n").as_bytes())
+        say(&result)
     }
 
     /// Adds a line to the conversation's transcript.
@@ -330,6 +325,10 @@ impl Agent {
 /// The text of a numbered message: `faults::checks` knows it too.
 fn numbered(agent: &str, number: u64) -> String {
     faults::numbered(agent, number)
+}
+
+fn say(line: &Value) -> Result<(), End> {
+    out((line.to_string() + "\n").as_bytes())
 }
 
 fn out(bytes: &[u8]) -> Result<(), End> {

@@ -1,18 +1,16 @@
 //! What a person wants in a case, said again until it was heard.
 
+use super::plan::steps;
 use crate::{
     cases::{Case, Scenario},
     control,
     history::{End, History, What},
-    play::KEY,
-    processes::Watch,
-    sink::Told,
 };
 use anyhow::{Result, bail};
 use domain::{Mode, SessionNumber};
 use engine::{Command, NewSession, PullRequestRef, Selection};
 use product_tests::Repository;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -24,89 +22,16 @@ const LOOK: Duration = Duration::from_millis(60);
 /// The answer to the question of [`Scenario::Asks`].
 const COLOUR: &str = "blue";
 
-const NAMES: [&str; 3] = ["one", "two", "three"];
-
-/// How many steps the plan of a case has.
-pub fn steps(case: &Case) -> usize {
-    match case.scenario {
-        Scenario::Review | Scenario::Poison | Scenario::Alone => 2,
-        _ => 3,
-    }
-}
-
-fn runbook(steps: usize) -> String {
-    let mut text = "# Runbook: Files\n\nAll are wanted.\n\n## Execution Steps\n".to_owned();
-    for (number, name) in (1..).zip(NAMES).take(steps) {
-        text += &format!(
-            "\n### Step {number}: Write {name}\n- `{name}.txt`\n\n```runnable bash check name={name} timeout=60s\n\
-             grep --quiet {number} {name}.txt\n```\n"
-        );
-    }
-    text
-}
-
-/// What scripted agents are told.
-pub fn told(case: &Case) -> Vec<Told> {
-    let (lines, torn, pace) = (case.lines, case.torn, case.pace);
-    let orders = |more: Value| {
-        let mut orders = json!({"lines": lines, "torn": torn, "pace": pace, "pause": 25});
-        for (name, value) in more.as_object().into_iter().flatten() {
-            orders[name] = value.clone();
-        }
-        orders
-    };
-    let always = |when: &str, orders: Value| Told { when: when.to_owned(), times: usize::MAX, orders };
-    let once = |when: &str, orders: Value| Told { when: when.to_owned(), times: 1, orders };
-    let mut told = vec![
-        always("Make a runbook for this request", orders(json!({"submit": runbook(steps(case))}))),
-        always("You have not handed in a runbook", orders(json!({"submit": runbook(steps(case))}))),
-        always("want this changed", orders(json!({"write": [["one.txt", "1\nmore\n"]]}))),
-    ];
-    match case.scenario {
-        Scenario::Stopped => {
-            told.push(once("Execute step 2", orders(json!({"leave": "98765", "hang": true}))));
-        }
-        Scenario::Trouble => told.push(once("Execute step 2", orders(json!({"crash": true})))),
-        Scenario::Alone => told.push(always("Execute step 1", orders(json!({"leave": "98765", "hang": true})))),
-        _ => {}
-    }
-    for (number, name) in (1..).zip(NAMES) {
-        let mut order = json!({"write": [[format!("{name}.txt"), format!("{number}\n")]]});
-        if case.scenario == Scenario::Asks && number == 2 {
-            order["ask"] = "Which colour?".into();
-        }
-        told.push(always(&format!("Execute step {number}"), orders(order)));
-    }
-    told
-}
-
-/// What the model tells the real Claude Code, as a script of `scripted-model`.
-pub fn script(case: &Case) -> String {
-    let call = |name: &str, input: Value| json!({"name": name, "input": input});
-    let turn = |say: &str, tools: Vec<Value>| json!({"say": say, "tools": tools});
-    let submit = call("mcp__runyard__submit_plan", json!({"runbook": runbook(steps(case))}));
-    let mut conversations =
-        vec![json!({"name": "plan", "when": {"prompt_contains": "Make a runbook for this request"},
-        "turns": [turn("That is enough.", vec![submit]), json!({"say": "The plan is ready."})]})];
-    for (number, name) in (1..).zip(NAMES) {
-        let input = json!({"file_path": format!("/code/{name}.txt"), "content": format!("{number}\n")});
-        conversations.push(json!({"name": format!("step {number}"),
-            "when": {"prompt_contains": format!("Execute step {number}")},
-            "turns": [turn("I write it.", vec![call("Write", input)]), json!({"say": "It is written."})]}));
-    }
-    json!({"auxiliary": "A title", "usage": {"input": 1200, "output": 80}, "conversations": conversations}).to_string()
-}
-
 /// One who wants something.
 pub struct Person<'a> {
-    case: &'a Case,
-    data: PathBuf,
-    repository: &'a Repository,
-    history: History,
-    lives: watch::Receiver<Option<usize>>,
-    session: i64,
-    log: Vec<Value>,
-    followed: Option<usize>,
+    pub(super) case: &'a Case,
+    pub(super) data: PathBuf,
+    pub(super) repository: &'a Repository,
+    pub(super) history: History,
+    pub(super) lives: watch::Receiver<Option<usize>>,
+    pub(super) session: i64,
+    pub(super) log: Vec<Value>,
+    pub(super) followed: Option<usize>,
 }
 
 impl<'a> Person<'a> {
@@ -176,7 +101,7 @@ impl<'a> Person<'a> {
     }
 
     /// Reads what is asked for; again and again until somebody lives long enough to answer.
-    async fn read(&mut self, command: &Command) -> Result<Value> {
+    pub(super) async fn read(&mut self, command: &Command) -> Result<Value> {
         loop {
             let life = self.alive().await;
             let quiet = History::default();
@@ -233,7 +158,7 @@ impl<'a> Person<'a> {
     }
 
     /// Takes in new events.
-    async fn look(&mut self) -> Result<()> {
+    pub(super) async fn look(&mut self) -> Result<()> {
         let command = Command::Events { session: SessionNumber(self.session), after: self.seen(), limit: 1000 };
         let events = self.read(&command).await?;
         self.log.extend(events.as_array().into_iter().flatten().cloned());
@@ -395,47 +320,6 @@ impl<'a> Person<'a> {
         }
     }
 
-    async fn look_at_the_end(&mut self) -> Result<End> {
-        self.look().await?;
-        let session = SessionNumber(self.session);
-        let view = self.read(&Command::Session { session }).await?;
-        let list = self.read(&Command::PullRequests { session: Some(session), repository: None }).await?;
-        let mut comments = Vec::new();
-        for line in list.as_array().into_iter().flatten() {
-            let number = line["pull_request"]["number"].as_i64().unwrap_or(0);
-            let pull_request = PullRequestRef { repository: None, number };
-            let view = self.read(&Command::PullRequest { pull_request }).await?;
-            comments.extend(view["comments"].as_array().into_iter().flatten().cloned());
-        }
-        let git = |arguments: &[&str]| {
-            let output =
-                std::process::Command::new("git").arg("-C").arg(self.repository.path()).args(arguments).output();
-            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-        };
-        let branches: Vec<(String, Vec<String>)> =
-            git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/runyard/"])
-                .lines()
-                .map(|branch| {
-                    // From the first commit of all on, since `main` moves when something is merged.
-                    let range = git(&["log", "--reverse", "--first-parent", "--format=%B%x00", branch]);
-                    let messages = range.split('\0').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-                    (branch.to_owned(), messages.filter(|text| text != "Begin").collect())
-                })
-                .collect();
-        let top = branches.last().map(|(branch, _)| branch.clone()).unwrap_or_default();
-        let files = git(&["ls-tree", "-r", "--name-only", &top]);
-        let files = files.lines().map(|name| (name.to_owned(), git(&["show", &format!("{top}:{name}")]))).collect();
-        Ok(End {
-            log: self.log.clone(),
-            session: view,
-            pull_requests: list.as_array().cloned().unwrap_or_default(),
-            comments,
-            branches,
-            files,
-            ..End::default()
-        })
-    }
-
     /// Archives the session and waits until its sandboxes are gone.
     async fn put_away(&mut self) -> Result<()> {
         let session = SessionNumber(self.session);
@@ -454,59 +338,10 @@ impl<'a> Person<'a> {
         }
     }
 
-    fn sandboxes(&self) -> Vec<String> {
+    pub(super) fn sandboxes(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.data.join("sandboxes")).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
-
-    /// What should be gone once the session is put away.
-    fn leftovers(&self) -> Vec<String> {
-        let mut left: Vec<String> = self.sandboxes().into_iter().map(|name| format!("sandboxes/{name}")).collect();
-        let living = Watch::of(vec![self.data.clone()]).look();
-        left.extend(living.into_iter().map(|inhabitant| format!("process: {}", inhabitant.command)));
-        let name =
-            self.data.parent().and_then(|home| home.file_name()).unwrap_or_default().to_string_lossy().into_owned();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        left.extend(mounts.lines().filter(|line| line.contains(&name)).map(|line| format!("mount: {line}")));
-        let ids: Vec<String> = self
-            .history
-            .entries()
-            .into_iter()
-            .filter_map(|entry| match entry.what {
-                What::Sandbox { sandbox, .. } => Some(sandbox),
-                _ => None,
-            })
-            .collect();
-        left.extend(
-            groups(Path::new("/sys/fs/cgroup"), 4).into_iter().filter(|group| ids.iter().any(|id| group.contains(id))),
-        );
-        left
-    }
-
-    /// Files of the data directory and of the logs that hold the key.
-    fn leaks(&self) -> Vec<String> {
-        let home = self.data.parent().unwrap_or(&self.data);
-        let output = std::process::Command::new("grep")
-            .args(["--recursive", "--files-with-matches", "--text", "--fixed-strings", KEY])
-            .arg(home)
-            .output();
-        let found = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        found.lines().map(str::to_owned).collect()
-    }
-}
-
-/// Control groups below a directory.
-fn groups(dir: &Path, depth: usize) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push(format!("group: {}", entry.path().display()));
-            if depth > 1 {
-                found.extend(groups(&entry.path(), depth - 1));
-            }
-        }
-    }
-    found
 }
 
 fn kind(event: &Value) -> &str {
@@ -515,6 +350,6 @@ fn kind(event: &Value) -> &str {
 
 /// The state of the newest run of a kind of action.
 fn last_run<'a>(log: &'a [Value], action: &str) -> Option<&'a str> {
-    let runs = log.iter().filter(|event| kind(event) == "run_state" && event["payload"]["action_kind"] == action);
-    runs.last()?["payload"]["state"].as_str()
+    let is_run = |event: &&Value| kind(event) == "run_state" && event["payload"]["action_kind"] == action;
+    log.iter().rev().find(is_run)?["payload"]["state"].as_str()
 }
