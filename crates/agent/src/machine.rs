@@ -13,7 +13,7 @@ use crate::{
 };
 use domain::Timestamp;
 use ledger::Ledger;
-use messages::Messages;
+use messages::{Messages, Origin};
 use requests::Requests;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -268,10 +268,15 @@ impl Core {
                 if parent.is_none() {
                     self.begin();
                 }
+                let origin = match (synthetic, &error) {
+                    (true, Some(_)) => Origin::ApiError,
+                    (true, None) => Origin::Program,
+                    (false, _) => Origin::Model,
+                };
                 if synthetic || error.is_some() {
                     self.evidence.error_kind = error;
                 }
-                if let Some(event) = self.messages.assistant(message, block, parent, synthetic) {
+                if let Some(event) = self.messages.assistant(message, block, parent, origin) {
                     self.emit(event, out);
                 }
             }

@@ -379,7 +379,7 @@ impl Evidence {
             ("success", None) => Fault::Cut,
             _ => Fault::Crashed { code: self.exit.code },
         };
-        Some(self.failed(fault, words()))
+        Some(self.failed(fault, words().map(|words| plainly(&words).to_owned())))
     }
 
     fn api_fault(&self, result: &TurnResult, said: &str) -> Fault {
@@ -419,6 +419,13 @@ impl Evidence {
     }
 }
 
+/// What the way out said, without what Claude Code wraps around an API's error: a code, and advice about a server that is
+/// ours. Words of others stay as they are.
+fn plainly(said: &str) -> &str {
+    let ours = said.split_once(" runyard: ").map_or(said, |(_, ours)| ours);
+    ours.split_once(". This is a server-side issue").map_or(ours, |(reason, _)| reason)
+}
+
 fn aborted(result: &TurnResult) -> bool {
     matches!(result.terminal_reason.as_deref(), Some("aborted_streaming" | "aborted_tools"))
 }
@@ -440,6 +447,14 @@ mod tests {
             End::Failed { fault, .. } => fault,
             end => panic!("{end:?}"),
         }
+    }
+
+    #[test]
+    fn an_error_of_the_way_out_is_told_in_its_own_words() {
+        let advice = "This is a server-side issue, usually temporary — try again in a moment.";
+        let said = format!("API Error: 502 runyard: the Messages API cannot be reached: refused. {advice}");
+        assert_eq!(plainly(&said), "the Messages API cannot be reached: refused");
+        assert_eq!(plainly("API Error: 529 overloaded"), "API Error: 529 overloaded");
     }
 
     #[test]

@@ -24,12 +24,14 @@ pub enum Error {
     #[error("the repository has no commits yet; make a first commit, then try again")]
     Unborn,
     /// There is no such branch.
-    #[error("there is no branch `{name}`{}", Near(near))]
+    #[error("there is no branch `{name}`{}", Instead { near, known })]
     MissingBranch {
         /// What was looked for.
         name: BranchName,
         /// Branches with like names, best first.
         near: Vec<String>,
+        /// Every branch there is, by name.
+        known: Vec<String>,
     },
     /// There is no such commit in the mirror.
     #[error("there is no commit {commit}")]
@@ -215,11 +217,24 @@ impl Error {
     }
 }
 
-struct Near<'a>(&'a [String]);
+/// What to take instead of a branch that is not there.
+struct Instead<'a> {
+    near: &'a [String],
+    known: &'a [String],
+}
 
-impl std::fmt::Display for Near<'_> {
+impl std::fmt::Display for Instead<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, "; did you mean {}?", self.0.join(" or ")) }
+        const SHOWN: usize = 5;
+        match (self.near, self.known) {
+            ([], []) => Ok(()),
+            ([], known) => {
+                let shown = &known[..known.len().min(SHOWN)];
+                write!(f, "; there {} {}", if known.len() == 1 { "is" } else { "are" }, shown.join(", "))?;
+                if known.len() > SHOWN { write!(f, " and {} more", known.len() - SHOWN) } else { Ok(()) }
+            }
+            (near, _) => write!(f, "; did you mean {}?", near.join(" or ")),
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Forge for LocalForge {
         let upstream = self.upstream(repository).await?;
         for branch in [&new.base, &new.head] {
             if upstream.branch(branch).await?.is_none() {
-                return Err(Error::MissingBranch { name: branch.clone(), near: Vec::new() });
+                return Err(Error::MissingBranch { name: branch.clone(), near: Vec::new(), known: Vec::new() });
             }
         }
         let now = self.clock.now();

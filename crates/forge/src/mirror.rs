@@ -108,7 +108,7 @@ impl Mirror {
     /// The commit that a branch of the forge had at the last fetch.
     ///
     /// Errors: [`Error::Unborn`] when the repository has no branch at all, [`Error::MissingBranch`] with the names that
-    /// are most like it.
+    /// are most like it, and all there are.
     pub async fn resolve_branch(&self, name: &BranchName) -> Result<CommitId, Error> {
         if let Some(commit) = self.ref_commit(&format!("{BRANCHES}{name}")).await? {
             return Ok(commit);
@@ -117,7 +117,9 @@ impl Mirror {
         if branches.is_empty() {
             return Err(Error::Unborn);
         }
-        Err(Error::MissingBranch { name: name.clone(), near: near(name, &branches) })
+        let near = near(name, &branches);
+        let known = branches.into_iter().map(|(branch, _)| branch.to_string()).collect();
+        Err(Error::MissingBranch { name: name.clone(), near, known })
     }
 
     /// The forge's branches at the last fetch, by name. Names that are no branch names for us are left out.

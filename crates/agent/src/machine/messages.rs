@@ -21,6 +21,17 @@ struct Calls {
     complete: bool,
 }
 
+/// Who wrote a message that comes as the agent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The model.
+    Model,
+    /// Claude Code itself.
+    Program,
+    /// Claude Code, about an error of the API.
+    ApiError,
+}
+
 /// Whether a call is the only one of its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alone {
@@ -74,10 +85,12 @@ impl Messages {
         message: String,
         block: Block,
         parent: Option<String>,
-        synthetic: bool,
+        origin: Origin,
     ) -> Option<AgentEvent> {
         match block {
-            Block::Text(text) if synthetic => Some(AgentEvent::Warning { text }),
+            // The outcome tells of it, in fewer words.
+            Block::Text(_) if origin == Origin::ApiError => None,
+            Block::Text(text) if origin == Origin::Program => Some(AgentEvent::Warning { text }),
             Block::Text(text) => {
                 let block = self.block.filter(|_| parent.is_none() && self.current.as_ref() == Some(&message));
                 Some(AgentEvent::Text { message, block, text, parent })

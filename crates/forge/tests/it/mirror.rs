@@ -54,7 +54,7 @@ async fn what_is_wrong_with_a_path_or_branch_is_told_apart() {
             }
         }
         let far = mirror.resolve_branch(&branch("zzz")).await.expect_err("missing");
-        assert_eq!(far.to_string(), "there is no branch `zzz`");
+        assert_eq!(far.to_string(), "there is no branch `zzz`; there are main, release-2026");
 
         std::fs::rename(&at, world.path("moved")).expect("moved away");
         assert!(matches!(mirror.fetch(&upstream).await, Err(Error::PathMissing { .. })));
