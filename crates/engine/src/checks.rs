@@ -116,14 +116,23 @@ async fn run_one(context: &Context, place: &Place, check: &Check) -> Result<Chec
         ExitReason::Exited => None,
         ExitReason::TimedOut => Some(format!("timed out after {} s", time.as_secs())),
         ExitReason::OutputQuota => Some("it wrote more than its output quota".to_owned()),
+        ExitReason::SpoolFailed => Some("its output could not be kept: the server's disk is full".to_owned()),
+        ExitReason::DiskQuota => Some("its sandbox kept more on disk than it may".to_owned()),
+        ExitReason::HostDiskFull => Some("the server's disk is nearly full".to_owned()),
         _ => Some("it was killed".to_owned()),
     };
     let text = String::from_utf8_lossy(&log).into_owned();
     let exit_code = if killed.is_none() { judged(finished.status.code, check.expect.as_ref(), &text) } else { None };
     let killed = match (killed, exit_code, finished.status.code) {
         (None, None, Some(0)) => Some("its output does not hold what it expects".to_owned()),
+        // What failed for want of something says so; what got by without it is fine.
+        (None, code, ended) if code != Some(0) => finished.reached.words().map(|what| {
+            let ended = ended.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
+            format!("it ran into the sandbox's limit of {what}, and ended with {ended}")
+        }),
         (killed, _, _) => killed,
     };
+    let exit_code = exit_code.filter(|_| killed.is_none());
     Ok(CheckOutcome {
         name: check.name.clone(),
         command: check.script.clone(),

@@ -15,7 +15,9 @@ use agent::{
     Conversation, DriveError, End, Fault, Launch, Outcome, Phase, Resume, Settings, StdinLine, ToolSpec, Turn,
     UserMessage, process::SandboxExec,
 };
-use domain::{ActionState, Actor, CommitId, EventPayload, ExecId, Failure, MicroUsd, RequestState, RunId, SandboxId};
+use domain::{
+    ActionState, Actor, CommitId, EventPayload, ExecId, Failure, MicroUsd, NoteLevel, RequestState, RunId, SandboxId,
+};
 use host::EngineHost;
 use sandbox::{ExecSpec, Stdin};
 use serde::{Deserialize, Serialize};
@@ -348,6 +350,7 @@ async fn drive(
     let host =
         EngineHost::new(context.clone(), talk, stage.exec, turn.resume.as_ref().map_or(0, |resume| resume.consumed));
     let (control, inbox) = agent::control();
+    let process = exec.control();
     let driving = agent::drive(Box::new(SandboxExec::new(exec)), turn, &host, inbox);
     tokio::pin!(driving);
     let mut halt: Option<Halt> = None;
@@ -381,6 +384,7 @@ async fn drive(
         Err(error) => return Err(halt.unwrap_or_else(|| host.halt().unwrap_or_else(|| drive_failed(&error)))),
     };
     faultpoint::crash_point!("crash-agent-ended");
+    tell_of_limits(context, &process).await?;
     let stage = Stage { missed: host.missed(), ..stage };
     archive(context, place, talk, stage, &outcome).await?;
     faultpoint::crash_point!("crash-agent-archived");
@@ -389,6 +393,15 @@ async fn drive(
         Some(halt) => Err(halt),
         None => Ok(outcome),
     }
+}
+
+/// Says which limits of the sandbox were reached while the agent worked: what it started was refused something or killed,
+/// and the agent may have made nothing of it.
+async fn tell_of_limits(context: &Context, process: &sandbox::ExecControl) -> Result<(), Halt> {
+    let Ok(status) = process.wait().await else { return Ok(()) };
+    let Some(what) = process.reached(&status).words() else { return Ok(()) };
+    let text = format!("The sandbox's limit of {what} was reached while the agent worked.");
+    context.note(NoteLevel::Warning, text).await
 }
 
 fn drive_failed(error: &DriveError) -> Halt {

@@ -63,8 +63,12 @@ pub(crate) async fn run(context: &Context, place: &Place, commit: &CommitId) -> 
             (_, code) => (
                 NoteLevel::Warning,
                 format!(
-                    "⚠️ {path} failed with exit code {}; the step goes on.\n{}\n{}",
+                    "⚠️ {path} failed with exit code {}{}; the step goes on.\n{}\n{}",
                     code.map_or_else(|| "none".to_owned(), |code| code.to_string()),
+                    finished
+                        .reached
+                        .words()
+                        .map_or_else(String::new, |what| format!(" after it ran into the sandbox's limit of {what}")),
                     first(&stdout, 1000),
                     first(&stderr, 1000)
                 ),

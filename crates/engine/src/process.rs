@@ -106,7 +106,9 @@ async fn follow(context: &Context, mut exec: Exec, limit: usize) -> Result<(Done
         }
     }
     stored = store(context, (run, id), stored, &mut pending).await?;
-    let finished = Finished { status: exec.wait().await?, stdout, stderr, truncated };
+    let status = exec.wait().await?;
+    let reached = exec.reached(&status);
+    let finished = Finished { status, stdout, stderr, truncated, reached };
     Ok((Done { finished, log }, stored))
 }
 

@@ -14,6 +14,14 @@ pub enum Error {
         /// What to do about it.
         mend: String,
     },
+    /// There is too little disk space for another sandbox: nothing was started. Show both texts.
+    #[error("there is no room for another sandbox: {detail}; {mend}")]
+    NoRoom {
+        /// What was found.
+        detail: String,
+        /// What to do about it.
+        mend: String,
+    },
     /// The sandbox's uid cannot get to a directory.
     #[error("{} cannot be entered by uid {uid}: run `chmod o+x {}`", dir.display(), dir.display())]
     NotTraversable {

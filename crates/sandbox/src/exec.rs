@@ -4,7 +4,7 @@ use domain::ExecId;
 use futures::Stream as Sequence;
 use shim::{
     frame::MAX_BODY,
-    proto::{Answer, Ended, ExitStatus, Reply, Request, Stdin, Stream},
+    proto::{Answer, Ended, ExitReason, ExitStatus, Reply, Request, Stdin, Stream},
 };
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -80,6 +80,34 @@ pub struct Finished {
     pub stderr: Vec<u8>,
     /// Whether bytes over the limit were dropped.
     pub truncated: bool,
+    /// Limits of its sandbox that were reached.
+    pub reached: Reached,
+}
+
+/// Limits of the whole sandbox that were reached while an exec ran, as far as the machine tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// A process was killed for lack of memory.
+    pub memory: bool,
+    /// As many processes ran as may, for the first time in the sandbox's life.
+    pub processes: bool,
+    /// Its disk space was used up.
+    pub disk: bool,
+}
+
+impl Reached {
+    /// What was reached, such as `memory and disk`; `None` when nothing was.
+    pub fn words(self) -> Option<String> {
+        let all = [(self.memory, "memory"), (self.processes, "processes"), (self.disk, "disk")];
+        let reached: Vec<_> = all.into_iter().filter_map(|(reached, word)| reached.then_some(word)).collect();
+        (!reached.is_empty()).then(|| reached.join(" and "))
+    }
+}
+
+/// Reads what the machine counts about a sandbox.
+pub(crate) trait Gauge: std::fmt::Debug + Send + Sync {
+    /// What was reached since this was made, besides disk space.
+    fn read(&self) -> Reached;
 }
 
 /// An exec whose output is followed. Dropping it stops the following, not the exec.
@@ -162,7 +190,8 @@ impl Exec {
             Some(status) => status,
             None => self.control.wait().await?,
         };
-        Ok(Finished { status, stdout, stderr, truncated })
+        let reached = self.control.reached(&status);
+        Ok(Finished { status, stdout, stderr, truncated, reached })
     }
 
     pub(crate) fn new(control: ExecControl, flow: Flow, from: u64) -> Self {
@@ -176,6 +205,7 @@ pub struct ExecControl {
     pub(crate) id: ExecId,
     pub(crate) client: Arc<Client>,
     pub(crate) stdin_next: u64,
+    pub(crate) gauge: Arc<dyn Gauge>,
 }
 
 impl ExecControl {
@@ -224,6 +254,13 @@ impl ExecControl {
     /// Kills it with everything in it. Not an error when it has ended.
     pub async fn kill(&self) -> Result<(), Error> {
         self.client.done(Request::Kill { exec: self.id.to_string() }).await
+    }
+
+    /// Limits of its sandbox that were reached since this handle's exec was started or attached to; `status` is how it
+    /// ended.
+    pub fn reached(&self, status: &ExitStatus) -> Reached {
+        let disk = status.disk_full || matches!(status.reason, ExitReason::DiskQuota | ExitReason::HostDiskFull);
+        Reached { disk, ..self.gauge.read() }
     }
 
     /// Resolves when it has ended.

@@ -13,7 +13,7 @@ mod provider;
 mod report;
 
 pub use error::Error;
-pub use exec::{Chunk, Exec, ExecControl, ExecInfo, ExecSpec, Finished};
+pub use exec::{Chunk, Exec, ExecControl, ExecInfo, ExecSpec, Finished, Reached};
 pub use local::{Limit, Limits, LocalConfig, LocalProvider, Requirement, listen_in};
 pub use provider::{ByteReader, Lease, Mount, Provider, Record, Sandbox, SandboxSpec, Swept, Workspace};
 pub use report::{Check, Report, Status};

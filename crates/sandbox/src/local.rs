@@ -8,6 +8,7 @@
 mod binary;
 mod cgroup;
 mod config;
+mod disk;
 mod handle;
 mod launch;
 mod layout;
@@ -77,7 +78,7 @@ impl Provider for LocalProvider {
     }
 
     async fn limits(&self) -> Report {
-        Report { checks: probe::limits(&self.shared).await }
+        Report { checks: probe::limits(&self.shared, None).await }
     }
 
     async fn create(&self, spec: SandboxSpec) -> Result<Arc<dyn Sandbox>, Error> {

@@ -360,7 +360,7 @@ pub fn frame_seeds() -> Vec<Vec<u8>> {
         Request::Data { stream: 1, last: true },
         Request::Forward(Forward { port: 1, socket: "s".to_owned() }),
     ];
-    let status = || ExitStatus { code: Some(0), signal: None, reason: ExitReason::Exited };
+    let status = || ExitStatus { code: Some(0), signal: None, reason: ExitReason::Exited, disk_full: false };
     let info = ExecInfo { exec: "a".to_owned(), status: Some(status()), output: 1, stdin_next: 2 };
     let answered = [
         Answer::Reply { call: 1, result: Ok(Reply::Execs { execs: vec![info] }) },

@@ -4,6 +4,7 @@
 //! from the server and turns into bubblewrap, so that the sandbox outlives whoever asked for it.
 
 mod bwrap;
+mod disk;
 mod overlay;
 pub mod rights;
 mod shown;
@@ -177,6 +178,9 @@ fn become_sandbox(spec: &LaunchSpec, control: &ControlDir, pipes: &Pipes) -> Str
         }
         if spec.drop_to.is_some() {
             overlay::own_mounts()?;
+        }
+        if spec.disk {
+            disk::mount(spec)?;
         }
         shown::bind(spec)?;
         let overlaid = match &spec.base {

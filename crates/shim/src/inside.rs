@@ -1,5 +1,6 @@
 //! Process 1 of a sandbox: owns its execs, its lease and its way out.
 
+mod disk;
 mod exec;
 mod feed;
 mod forward;
@@ -8,6 +9,7 @@ mod serve;
 mod spool;
 
 use crate::{host::inherited, sys};
+use disk::Disk;
 use exec::Execs;
 use lease::Lease;
 use rustix::{
@@ -34,7 +36,7 @@ const STACK: usize = 512 << 10;
 struct Sandbox {
     id: String,
     lease: Lease,
-    execs: Execs,
+    execs: Arc<Execs>,
     root: OwnedFd,
 }
 
@@ -65,7 +67,11 @@ fn begin() -> io::Result<(Arc<Sandbox>, UnixListener)> {
 
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let lease = Lease::start(spec.epoch, Duration::from_millis(spec.ttl_ms), spool.try_clone()?)?;
-    let sandbox = Arc::new(Sandbox { id: spec.sandbox, lease, execs: Execs::new(spool), root });
+    let disk = Arc::new(Disk::new(spec.disk, spool.try_clone()?));
+    let execs = Arc::new(Execs::new(spool, disk.clone()));
+    let watched = execs.clone();
+    spawn("disk", move || disk::watch(&disk, &watched))?;
+    let sandbox = Arc::new(Sandbox { id: spec.sandbox, lease, execs, root });
     spawn("reap", reap)?;
     for forward in spec.forwards {
         forward::start(&forward).map_err(|e| io::Error::other(format!("port {}: {e:?}", forward.port)))?;

@@ -300,6 +300,9 @@ pub struct ExitStatus {
     pub signal: Option<i32>,
     /// Why it ended.
     pub reason: ExitReason,
+    /// Whether the sandbox's disk space was used up at some time while it ran.
+    #[serde(default)]
+    pub disk_full: bool,
 }
 
 impl ExitStatus {
@@ -323,6 +326,10 @@ pub enum ExitReason {
     OutputQuota,
     /// Its output could not be kept, as when the disk is full.
     SpoolFailed,
+    /// The sandbox kept more on disk than it may, where no wall stops it.
+    DiskQuota,
+    /// The host's disk is nearly full, and the sandbox went on writing.
+    HostDiskFull,
 }
 
 /// Why the shim does not do what it was asked.

@@ -2,12 +2,13 @@
 
 use crate::proto::Forward;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A sandbox to start.
 ///
-/// The caller has made `dir` with the directories `code`, `home`, `ctl` and `ctl/spool` (and `upper` and `work` where
-/// `base` is given), owned by the sandbox's uid.
+/// The caller has made `dir` with the directories `ctl` and `ctl/spool`, owned by the sandbox's uid. What the sandbox
+/// writes is in [`LaunchSpec::files`]: without a disk the caller has made `code`, `home` (and `upper` and `work` where
+/// `base` is given) there in the same way, with one the launcher does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
@@ -19,12 +20,27 @@ pub struct LaunchSpec {
     pub cgroups: Vec<PathBuf>,
     /// The tree that `dir/code` shows, changes going to `dir/upper`.
     pub base: Option<PathBuf>,
+    /// Whether the file `dir/disk.img` holds an ext4 file system to be mounted at `dir/disk`, in which everything is
+    /// that the sandbox writes: a wall around its disk space. Only for a launcher that is root.
+    pub disk: bool,
     /// The bubblewrap program.
     pub bwrap: PathBuf,
     /// The operations that build the root, in order.
     pub mounts: Vec<MountOp>,
     /// For process 1 inside.
     pub init: InitSpec,
+}
+
+impl LaunchSpec {
+    /// Where `code`, `home`, `upper` and `work` are.
+    pub fn files(&self) -> PathBuf {
+        files(&self.dir, self.disk)
+    }
+}
+
+/// Where a sandbox with this directory has what it writes.
+pub fn files(dir: &Path, disk: bool) -> PathBuf {
+    if disk { dir.join("disk") } else { dir.to_owned() }
 }
 
 /// One step of building the sandbox's root. All destinations are absolute and lie below directories that no sandbox can
@@ -91,6 +107,22 @@ pub struct InitSpec {
     pub ttl_ms: u64,
     /// Ports to forward from the start.
     pub forwards: Vec<Forward>,
+    /// What it may keep on disk.
+    pub disk: DiskSpec,
+}
+
+/// What a sandbox may keep on disk, for the shim's watch over it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskSpec {
+    /// Whether the file system of what it writes is its own, and ends where its space does.
+    pub walled: bool,
+    /// Bytes that it may write where there is no wall.
+    pub bytes: Option<u64>,
+    /// Files and directories that it may make where there is no wall.
+    pub files: Option<u64>,
+    /// When fewer bytes than these are free on the host's disk, an exec that goes on writing is ended.
+    pub floor: u64,
 }
 
 /// What the launcher answers.

@@ -105,3 +105,42 @@ pub fn map_owners(tree: &OwnedFd, owners: &OwnedFd) -> io::Result<()> {
     };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// The number of a loop device that nobody uses at the moment; `control` is `/dev/loop-control` (loop(4)).
+pub fn unused_loop(control: &OwnedFd) -> io::Result<i32> {
+    const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
+    // SAFETY: the call takes no further argument.
+    let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+    if number == -1 { Err(io::Error::last_os_error()) } else { Ok(number) }
+}
+
+/// Puts the file `image` behind the loop device `device`, past the host's page cache, until the device's last user goes.
+pub fn fill_loop(device: &OwnedFd, image: &OwnedFd) -> io::Result<()> {
+    const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+    const AUTOCLEAR: u32 = 4;
+    const DIRECT_IO: u32 = 16;
+    /// `struct loop_config` of linux/loop.h with the `struct loop_info64` in it; what is not named stays 0.
+    #[repr(C)]
+    struct LoopConfig {
+        fd: u32,
+        block_size: u32,
+        before: [u64; 5],
+        more: [u32; 3],
+        flags: u32,
+        names: [u8; 160],
+        after: [u64; 10],
+    }
+    let fd = u32::try_from(image.as_raw_fd()).map_err(io::Error::other)?;
+    let config = LoopConfig {
+        fd,
+        block_size: 0,
+        before: [0; 5],
+        more: [0; 3],
+        flags: AUTOCLEAR | DIRECT_IO,
+        names: [0; 160],
+        after: [0; 10],
+    };
+    // SAFETY: `config` has the layout that the call reads and outlives it.
+    let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -54,10 +54,18 @@ impl Process for SandboxExec {
     async fn wait(&self) -> Result<Exit, Broken> {
         let status = self.control.wait().await.map_err(broken)?;
         let enforced = match status.reason {
-            ExitReason::Exited | ExitReason::Killed => None,
+            ExitReason::Killed => None,
+            // An agent that came to its end all the same has no need of an excuse.
+            ExitReason::Exited if status.success() => None,
+            ExitReason::Exited => {
+                let reached = self.control.reached(&status).words();
+                reached.map(|what| format!("it ran into the sandbox's limit of {what}"))
+            }
             ExitReason::TimedOut => Some("it ran for longer than its time limit".to_owned()),
             ExitReason::OutputQuota => Some("it wrote more than its output quota".to_owned()),
-            ExitReason::SpoolFailed => Some("its output could not be kept".to_owned()),
+            ExitReason::SpoolFailed => Some("its output could not be kept: the server's disk is full".to_owned()),
+            ExitReason::DiskQuota => Some("its sandbox kept more on disk than it may".to_owned()),
+            ExitReason::HostDiskFull => Some("the server's disk is nearly full".to_owned()),
         };
         Ok(Exit { code: status.code, signal: status.signal, enforced })
     }

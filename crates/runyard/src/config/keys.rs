@@ -167,6 +167,18 @@ keys! {
     cpu: Processors = "2" as "sandbox.limits.cpu.value";
     /// Whether no sandbox starts where this machine cannot hold its processor limit.
     cpu_requirement: Requirement = "best_effort" as "sandbox.limits.cpu.requirement";
+    /// What a sandbox may keep on disk: its changes to the workspace, and its home.
+    disk: Bytes = "10GiB" as "sandbox.limits.disk.value";
+    /// Whether no sandbox starts where this machine cannot hold its disk limit.
+    /// A required limit is set aside on the disk when a sandbox is made.
+    disk_requirement: Requirement = "best_effort" as "sandbox.limits.disk.requirement";
+    /// Files and directories that a sandbox may make; no more than one for each KiB of its disk limit.
+    disk_files: Count<1_000, 1_000_000_000> = "1000000" as "sandbox.limits.disk.files";
+    /// Free space on the data directory's disk below which no sandbox is made.
+    /// At half of it, sandboxes that go on writing are stopped.
+    min_free_disk: Bytes = "1GiB" as "sandbox.min_free_disk";
+    /// What all sandboxes of this server may take on disk together before no further one is made.
+    total_disk: Option<Bytes> = "" as "sandbox.total_disk";
 }
 
 #[cfg(test)]

@@ -73,7 +73,11 @@ impl Config {
                     requirement: v.processes_requirement,
                 }),
                 cpu: Some(Limit { value: v.cpu.0, requirement: v.cpu_requirement }),
+                disk: Some(Limit { value: v.disk.0, requirement: v.disk_requirement }),
+                files: u64::try_from(v.disk_files.0).unwrap_or(u64::MAX),
             },
+            min_free_disk: v.min_free_disk.0,
+            total_disk: v.total_disk.map(|bytes| bytes.0),
             ..LocalConfig::new(&self.data_dir)
         }
     }

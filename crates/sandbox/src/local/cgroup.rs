@@ -181,6 +181,34 @@ pub(super) fn oom_kills(dirs: &[PathBuf]) -> Option<u64> {
     })
 }
 
+/// What the groups of a sandbox have counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Processes that were killed for lack of memory.
+    oom_kills: u64,
+    /// Most processes at once.
+    most: u64,
+}
+
+/// What was counted so far; all 0 where there are no groups.
+pub(super) fn counts(dirs: &[PathBuf]) -> Counts {
+    let most = dirs.iter().find_map(|dir| fs::read_to_string(dir.join("pids.peak")).ok()?.trim().parse().ok());
+    Counts { oom_kills: oom_kills(dirs).unwrap_or(0), most: most.unwrap_or(0) }
+}
+
+impl Counts {
+    /// Whether memory ran out since `before`.
+    pub(super) fn ran_out_of_memory(self, before: Self) -> bool {
+        self.oom_kills > before.oom_kills
+    }
+
+    /// Whether `limit` processes were reached since `before`, for the first time in the sandbox's life: nobody counts
+    /// how often.
+    pub(super) fn ran_out_of_processes(self, before: Self, limit: u64) -> bool {
+        (before.most < limit) && self.most >= limit
+    }
+}
+
 fn kill_members(dir: &Path) {
     let members = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     for pid in members.lines().filter_map(|line| line.parse().ok()).filter_map(rustix::process::Pid::from_raw) {

@@ -22,6 +22,11 @@ pub struct LocalConfig {
     pub tmp_size: u64,
     /// Bytes of `/dev/shm`, which is memory.
     pub shm_size: u64,
+    /// No sandbox is made, and none goes on writing, when fewer bytes than these (half of them, for the latter) are free
+    /// on the data directory's disk.
+    pub min_free_disk: u64,
+    /// Bytes that all sandboxes may take on disk before no further one is made.
+    pub total_disk: Option<u64>,
     /// The uids that a server which is root gives to sandboxes, one each.
     pub uids: RangeInclusive<u32>,
     /// The bubblewrap program.
@@ -29,7 +34,8 @@ pub struct LocalConfig {
 }
 
 impl LocalConfig {
-    /// The defaults: no toolchains, 4 GiB of memory, 1024 processes, two processors' worth of time, all best effort.
+    /// The defaults: no toolchains, 4 GiB of memory, 1024 processes, two processors' worth of time, 10 GiB
+    /// of disk, all best effort.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -38,6 +44,8 @@ impl LocalConfig {
             limits: Limits::default(),
             tmp_size: 1 << 30,
             shm_size: 64 << 20,
+            min_free_disk: 1 << 30,
+            total_disk: None,
             uids: 200_000..=265_535,
             bwrap: "/usr/bin/bwrap".into(),
         }
@@ -150,12 +158,22 @@ pub struct Limits {
     pub pids: Option<Limit>,
     /// Thousandths of a processor.
     pub cpu: Option<Limit>,
+    /// Bytes on disk of the workspace's changes and the home together. A required limit is set aside from the start.
+    pub disk: Option<Limit>,
+    /// Files and directories, where there is a limit of bytes; fewer when those are few (1 for each KiB).
+    pub files: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let best_effort = |value| Some(Limit { value, requirement: Requirement::BestEffort });
-        Self { memory: best_effort(4 << 30), pids: best_effort(1024), cpu: best_effort(2000) }
+        Self {
+            memory: best_effort(4 << 30),
+            pids: best_effort(1024),
+            cpu: best_effort(2000),
+            disk: best_effort(10 << 30),
+            files: 1_000_000,
+        }
     }
 }
 

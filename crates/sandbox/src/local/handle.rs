@@ -4,6 +4,7 @@ use super::{Limits, cgroup, layout, record::LocalRecord};
 use crate::{
     ByteReader, Error, Exec, ExecControl, ExecInfo, ExecSpec, Lease, Record, Sandbox, Workspace,
     client::{Client, Flow, WINDOW},
+    exec::{Gauge, Reached},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,14 +39,39 @@ impl LocalSandbox {
         Self { record: Record::Local(local.clone()), local, client, limits, continued }
     }
 
-    async fn follow(&self, id: ExecId, from: u64) -> Result<Exec, Error> {
+    fn gauge(&self) -> Arc<GroupGauge> {
+        let groups = self.local.cgroups.clone();
+        let processes = self.limits.pids.map(|limit| limit.value);
+        Arc::new(GroupGauge { before: cgroup::counts(&groups), groups, processes })
+    }
+
+    async fn follow(&self, id: ExecId, from: u64, gauge: Arc<GroupGauge>) -> Result<Exec, Error> {
         let request = Request::Attach { exec: id.to_string(), from, window: WINDOW };
         match self.client.open(request).await? {
             (Reply::Attached { stdin_next }, flow) => {
-                let control = ExecControl { id, client: self.client.clone(), stdin_next };
+                let control = ExecControl { id, client: self.client.clone(), stdin_next, gauge };
                 Ok(Exec::new(control, flow, from))
             }
             (other, _) => Err(Error::Protocol(format!("unexpected {other:?} to an attach"))),
+        }
+    }
+}
+
+/// What a sandbox's control groups have counted since an exec started.
+#[derive(Debug)]
+struct GroupGauge {
+    groups: Vec<PathBuf>,
+    before: cgroup::Counts,
+    processes: Option<u64>,
+}
+
+impl Gauge for GroupGauge {
+    fn read(&self) -> Reached {
+        let now = cgroup::counts(&self.groups);
+        Reached {
+            memory: now.ran_out_of_memory(self.before),
+            processes: self.processes.is_some_and(|limit| now.ran_out_of_processes(self.before, limit)),
+            disk: false,
         }
     }
 }
@@ -82,12 +108,13 @@ impl Sandbox for LocalSandbox {
             process_memory: memory.map(|limit| limit.value),
             allow_ptrace: spec.allow_ptrace,
         };
+        let gauge = self.gauge();
         self.client.done(Request::Exec(request)).await?;
-        self.follow(spec.id, 0).await
+        self.follow(spec.id, 0, gauge).await
     }
 
     async fn attach(&self, exec: ExecId, from: u64) -> Result<Exec, Error> {
-        self.follow(exec, from).await
+        self.follow(exec, from, self.gauge()).await
     }
 
     async fn list(&self) -> Result<Vec<ExecInfo>, Error> {

@@ -4,7 +4,7 @@ use super::{
     Shared, blocking,
     cgroup::{self, Groups, Hierarchies},
     config::Requirement,
-    layout,
+    disk, layout,
     record::{LocalRecord, Process},
 };
 use crate::{Error, SandboxSpec, Workspace};
@@ -27,8 +27,21 @@ pub(super) async fn launch(shared: &Shared, spec: &SandboxSpec) -> Result<(Local
     let mut record = intend(shared, spec).await?;
     faultpoint::crash_point!("crash-sandbox-recorded");
     faultpoint::error_point!("fail-sandbox-create", |why: String| Error::io("make the sandbox")(io::Error::other(why)));
-    let continued = !fresh && record.dir.join("code").is_dir();
-    let started = start(shared, spec, &mut record).await;
+    let continued = !fresh && layout::has_files(&record);
+    let mut started = start(shared, spec, &mut record, continued).await;
+    if let Err(error) = &started
+        && disk::is_not_mounted(error)
+        && !continued
+    {
+        if shared.config.limits.disk.is_some_and(|limit| limit.requirement == Requirement::Required) {
+            started = Err(disk::missing(error.to_string()));
+        } else {
+            tracing::warn!(%error, "sandboxes get no disk of their own here");
+            super::end(&record).await?;
+            disk::give_up(&mut record)?;
+            started = start(shared, spec, &mut record, continued).await;
+        }
+    }
     if let Err(error) = started {
         let _ = super::end(&record).await;
         if fresh {
@@ -51,6 +64,14 @@ async fn intend(shared: &Shared, spec: &SandboxSpec) -> Result<LocalRecord, Erro
         return Err(Error::Invalid(format!("sandbox {} runs already: adopt it", spec.id)));
     }
     let dir = layout::sandboxes(&shared.config.data_dir).join(spec.id.to_string());
+    let limits = &shared.config.limits;
+    let disk = match &before {
+        Some(record) => record.disk,
+        None => limits.disk.is_some() && disk::possible(shared.root).is_ok(),
+    };
+    if before.is_none() {
+        disk::check_room(shared).await?;
+    }
     let uid = match &before {
         Some(record) => record.uid,
         None => choose_uid(shared, spec.uid)?,
@@ -65,6 +86,7 @@ async fn intend(shared: &Shared, spec: &SandboxSpec) -> Result<LocalRecord, Erro
         env: layout::environment(&spec.env),
         cgroups: Vec::new(),
         memory_held: false,
+        disk,
         shim: None,
         monitor: None,
     };
@@ -83,7 +105,7 @@ fn choose_uid(shared: &Shared, hint: Option<u32>) -> Result<u32, Error> {
     chosen.ok_or_else(|| Error::Invalid(format!("all uids from {} to {} are in use", range.start(), range.end())))
 }
 
-async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) -> Result<(), Error> {
+async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord, continued: bool) -> Result<(), Error> {
     let root = shared.root;
     let sandboxes = layout::sandboxes(&shared.config.data_dir);
     layout::check_reachable(&sandboxes, record.uid, root)?;
@@ -92,14 +114,21 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) ->
         layout::check_reachable(&record.egress_dir, record.uid, root)?;
     }
     // A workspace that began without a base has its files where an overlay would hide them.
-    let continued = record.dir.join("code").exists() && !record.dir.join("upper").exists();
-    let base = spec.base.clone().filter(|_| !continued);
+    let plain = if record.disk {
+        continued && record.workspace == Workspace::Plain
+    } else {
+        record.dir.join("code").exists() && !record.dir.join("upper").exists()
+    };
+    let base = spec.base.clone().filter(|_| !plain);
     let made = record.clone();
     let overlay = base.is_some();
     blocking(move || {
         layout::make_dirs(&made, overlay, root).map_err(Error::io(format!("prepare {}", made.dir.display())))
     })
     .await?;
+    if let Some(limit) = shared.config.limits.disk.filter(|_| record.disk) {
+        disk::make(record, limit, shared.config.limits.files).await?;
+    }
     let mounts = layout::mounts(&shared.config, spec, record, &shared.shim, root)?;
 
     let limits = shared.config.limits;
@@ -108,13 +137,14 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) ->
     record.cgroups.clone_from(&groups.dirs);
     record.memory_held = groups.memory;
     shared.remember(record)?;
-    require(&limits, &groups)?;
+    require(&limits, &groups, record.disk)?;
 
     let order = LaunchSpec {
         dir: record.dir.clone(),
         drop_to: root.then_some(record.uid),
         cgroups: groups.dirs,
         base,
+        disk: record.disk,
         bwrap: shared.config.bwrap.clone(),
         mounts,
         init: InitSpec {
@@ -126,6 +156,7 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) ->
                 .iter()
                 .map(|(port, socket)| Forward { port: *port, socket: socket.clone() })
                 .collect(),
+            disk: disk::watched(&shared.config, record),
         },
     };
     let launched = run_launcher(&shared.shim, &order).await?;
@@ -134,9 +165,9 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord) ->
         Launched::Running { monitor, shim, overlay: mounted } => {
             record.shim = Process::find(shim);
             record.monitor = Process::find(monitor);
+            let was = record.workspace;
             record.workspace = if mounted { Workspace::Overlay } else { Workspace::Plain };
-            if overlay && !mounted && record.dir.join("upper").read_dir().is_ok_and(|mut inner| inner.next().is_some())
-            {
+            if continued && was == Workspace::Overlay && !mounted {
                 return Err(Error::Launch { log: "the workspace's overlay cannot be mounted any more".to_owned() });
             }
             shared.remember(record)
@@ -184,7 +215,11 @@ pub(super) async fn spawn(command: &mut Command) -> io::Result<Child> {
 }
 
 /// Refuses when a required limit does not hold for the sandbox as a whole.
-fn require(limits: &super::Limits, groups: &Groups) -> Result<(), Error> {
+fn require(limits: &super::Limits, groups: &Groups, disk: bool) -> Result<(), Error> {
+    if !disk && limits.disk.is_some_and(|limit| limit.requirement == Requirement::Required) {
+        let why = disk::possible(rustix::process::geteuid().is_root()).err();
+        return Err(disk::missing(format!("it is required, and {}", why.unwrap_or("there is no disk of its own"))));
+    }
     let held = [
         ("memory limit", limits.memory, groups.memory),
         ("process limit", limits.pids, groups.pids),

@@ -65,12 +65,17 @@ pub(super) fn make_dirs(record: &LocalRecord, overlay: bool, root: bool) -> io::
     own(dir, 0o700)?;
     // Statuses and output belong to one life of the shim.
     super::remove::remove_tree(&dir.join("ctl"))?;
-    for (name, mode) in [("ctl", 0o700), ("ctl/spool", 0o700), ("code", 0o755), ("home", 0o755)] {
-        own(&dir.join(name), mode)?;
+    for name in ["ctl", "ctl/spool"] {
+        own(&dir.join(name), 0o700)?;
     }
-    if overlay {
-        own(&dir.join("upper"), 0o755)?;
-        own(&dir.join("work"), 0o755)?;
+    if record.disk {
+        // The rest is on the disk, which the launcher mounts here.
+        own(&dir.join("disk"), 0o711)?;
+    } else {
+        let names: &[&str] = if overlay { &["code", "home", "upper", "work"] } else { &["code", "home"] };
+        for name in names {
+            own(&dir.join(name), 0o755)?;
+        }
     }
     make_passage(&dir.join("egress"), 0o755)?;
     make_passage(&dir.join("etc"), 0o755)?;
@@ -88,6 +93,11 @@ pub(super) fn make_dirs(record: &LocalRecord, overlay: bool, root: bool) -> io::
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;
     }
     Ok(())
+}
+
+/// Whether there are files of an earlier life of this sandbox.
+pub(super) fn has_files(record: &LocalRecord) -> bool {
+    record.dir.join(if record.disk { super::disk::IMAGE } else { "code" }).exists()
 }
 
 /// The environment that every exec starts from.
@@ -143,8 +153,9 @@ pub(super) fn mounts(
     mounts.push(MountOp::Memory { at: "/tmp".into(), size: config.tmp_size });
     mounts.push(read(shim, SHIM_INSIDE));
     mounts.push(read(&record.egress_dir, EGRESS_INSIDE));
-    mounts.push(MountOp::Write { from: record.dir.join("code"), to: "/code".into() });
-    mounts.push(MountOp::Write { from: record.dir.join("home"), to: HOME.into() });
+    let files = shim::spec::files(&record.dir, record.disk);
+    mounts.push(MountOp::Write { from: files.join("code"), to: "/code".into() });
+    mounts.push(MountOp::Write { from: files.join("home"), to: HOME.into() });
     if let Some(mirror) = &spec.mirror {
         check_reachable(mirror, record.uid, root)?;
         mounts.push(read(mirror, "/mirror"));

@@ -6,6 +6,7 @@ use super::{
     LocalProvider, Shared,
     cgroup::{self, Hierarchies},
     config::{Limit, Requirement},
+    disk,
 };
 use crate::{Check, Error, ExecSpec, Lease, Provider, Report, Sandbox, SandboxSpec, Status, Workspace};
 use domain::{ExecId, SandboxId};
@@ -39,8 +40,9 @@ const GIT_NEEDED: (u32, u32) = (2, 39);
 pub(super) async fn probe(provider: &LocalProvider) -> Report {
     let shared = &provider.shared;
     let mut checks = vec![bubblewrap(&shared.config.bwrap).await, namespaces(), users(shared)];
-    checks.extend(trial(provider).await);
-    checks.extend(limits(shared).await);
+    let (tried, walled) = trial(provider).await;
+    checks.extend(tried);
+    checks.extend(limits(shared, walled).await);
     checks.push(git().await);
     Report { checks }
 }
@@ -112,14 +114,17 @@ fn users(shared: &Shared) -> Check {
 }
 
 /// Starts a sandbox over a small base and looks around in it.
-async fn trial(provider: &LocalProvider) -> Vec<Check> {
+///
+/// The second value tells whether it had a disk of its own, if it could be started.
+async fn trial(provider: &LocalProvider) -> (Vec<Check>, Option<bool>) {
     let shared = &provider.shared;
     let start = Instant::now();
     let id = SandboxId(uuid::Builder::from_random_bytes(rand::random()).into_uuid());
     let base = shared.config.data_dir.join(format!(".probe-{id}"));
     let made = super::layout::make_passage(&base, 0o755).and_then(|()| fs::write(base.join("seen"), "seen"));
     if let Err(error) = made {
-        return vec![check("sandbox", Status::Fail, format!("failed to write {}: {error}", base.display()), None)];
+        let detail = format!("failed to write {}: {error}", base.display());
+        return (vec![check("sandbox", Status::Fail, detail, None)], None);
     }
     let mut spec = SandboxSpec::new(id, Lease { epoch: 1, ttl: Duration::from_mins(1) });
     spec.base = Some(base.clone());
@@ -128,13 +133,17 @@ async fn trial(provider: &LocalProvider) -> Vec<Check> {
         Ok(sandbox) => vec![isolation(sandbox, start).await, overlay(sandbox).await],
         Err(error) => vec![failure(error)],
     };
+    let walled = created.as_ref().ok().map(|sandbox| {
+        let crate::Record::Local(record) = sandbox.record();
+        record.disk
+    });
     if let Ok(sandbox) = created
         && let Err(error) = provider.destroy(sandbox.record()).await
     {
         tracing::warn!(%error, "a trial sandbox was left behind");
     }
     let _ = fs::remove_dir_all(&base);
-    checks
+    (checks, walled)
 }
 
 fn failure(error: &Error) -> Check {
@@ -185,8 +194,9 @@ async fn look(sandbox: &Arc<dyn Sandbox>, argv: &[&str]) -> Result<String, Error
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-/// Whether the configured limits hold, tried on groups that are removed again.
-pub(super) async fn limits(shared: &Shared) -> Vec<Check> {
+/// Whether the configured limits hold, tried on groups that are removed again. `walled` tells whether a sandbox was seen
+/// to have a disk of its own.
+pub(super) async fn limits(shared: &Shared, walled: Option<bool>) -> Vec<Check> {
     let limits = shared.config.limits;
     let root = shared.root;
     let id = format!("probe-{}", uuid::Builder::from_random_bytes(rand::random()).into_uuid());
@@ -208,6 +218,7 @@ pub(super) async fn limits(shared: &Shared) -> Vec<Check> {
             _ => limit("process limit", limits.pids, groups.pids, &kind, "it counts all processes of this user"),
         },
         limit("processor limit", limits.cpu, groups.cpu, &kind, "there are only time limits"),
+        disk_limit(limits.disk, disk::possible(shared.root), walled),
     ]
 }
 
@@ -225,6 +236,24 @@ fn limit(name: &str, limit: Option<Limit>, held: bool, kind: &str, otherwise: &s
             check(name, status, detail, Some(cgroup::MEND))
         }
     }
+}
+
+fn disk_limit(limit: Option<Limit>, possible: Result<(), &'static str>, walled: Option<bool>) -> Check {
+    let name = "disk limit";
+    let why = match (limit, possible, walled) {
+        (None, _, _) => return check(name, Status::Ok, "none is set", None),
+        (Some(_), Ok(()), None | Some(true)) => {
+            return check(name, Status::Ok, "holds for each sandbox (a file system of its own)", None);
+        }
+        (Some(_), Err(why), _) => why,
+        (Some(_), Ok(()), Some(false)) => "this machine cannot mount it",
+    };
+    let status = if limit.is_some_and(best_effort) { Status::Warn } else { Status::Fail };
+    let detail = format!(
+        "a sandbox has no file system of its own ({why}): what it keeps is measured now and then, and who goes on \
+         writing is stopped late"
+    );
+    check(name, status, detail, Some(disk::MEND))
 }
 
 async fn git() -> Check {

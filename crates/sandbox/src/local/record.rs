@@ -23,6 +23,9 @@ pub struct LocalRecord {
     pub cgroups: Vec<PathBuf>,
     /// Whether one of them limits its memory as a whole.
     pub memory_held: bool,
+    /// Whether what it writes is in a file system of its own, in the file `disk.img` of its directory.
+    #[serde(default)]
+    pub disk: bool,
     /// The shim, process 1 inside; `None` while it was never started.
     pub shim: Option<Process>,
     /// The bubblewrap process that waits for it.

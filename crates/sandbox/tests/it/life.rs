@@ -77,7 +77,7 @@ async fn a_lease_that_runs_out_ends_everything_with_no_client_there() {
     assert!(matches!(&gone, Error::Gone { reason } if reason.contains("lease")), "{gone:?}");
     let swept = rig.provider.sweep(&[id]).await.unwrap();
     assert_eq!(swept.dead, [id]);
-    assert!(local(&record).dir.join("code").exists(), "the workspace of a kept sandbox went");
+    assert!(files(local(&record)).exists(), "the workspace of a kept sandbox went");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_required_limit_that_does_not_hold_starts_nothing() {
 
 async fn limits_hold_as_root() {
     let required = |value| Some(Limit { value, requirement: Requirement::Required });
-    let limits = Limits { memory: required(256 << 20), pids: required(200), cpu: required(1000) };
+    let limits = Limits { memory: required(256 << 20), pids: required(200), cpu: required(1000), ..Limits::default() };
     let rig = Rig::with(|config| config.limits = limits);
     let sandbox = rig.sandbox().await;
     let before = sandbox.oom_kills().await.unwrap();
@@ -252,13 +252,13 @@ async fn the_doctor_tries_everything_and_leaves_nothing() {
         let check = report.get(name).unwrap();
         assert_eq!(check.status, Status::Ok, "{check:?}");
     }
-    for name in ["memory limit", "processor limit", "uids"] {
+    for name in ["memory limit", "processor limit", "disk limit", "uids"] {
         let check = report.get(name).unwrap();
         assert_eq!(check.status, if is_root() { Status::Ok } else { Status::Warn }, "{check:?}");
         assert_eq!(check.mend.is_some(), check.status != Status::Ok, "{check:?}");
     }
     let limits: Vec<_> = report.checks.iter().filter(|check| check.name.ends_with("limit")).cloned().collect();
-    assert_eq!((limits.len(), rig.provider.limits().await.checks), (3, limits));
+    assert_eq!((limits.len(), rig.provider.limits().await.checks), (4, limits));
     assert_eq!(std::fs::read_dir(rig.data.path().join("sandboxes")).unwrap().count(), 0);
     assert_eq!(
         std::fs::read_dir(rig.data.path()).unwrap().count(),

@@ -6,6 +6,7 @@
 
 mod as_user;
 mod files;
+mod filled;
 mod isolation;
 mod life;
 mod output;

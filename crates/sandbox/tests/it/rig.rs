@@ -10,7 +10,7 @@ use sandbox::{
 use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +21,7 @@ pub const GENEROUS: Duration = Duration::from_mins(1);
 pub const LEASE: Lease = Lease { epoch: 1, ttl: Duration::from_mins(5) };
 
 pub struct Rig {
-    pub data: TempDir,
+    pub data: Arc<TempDir>,
     pub provider: LocalProvider,
 }
 
@@ -33,6 +33,15 @@ impl Rig {
     pub fn with(change: impl FnOnce(&mut LocalConfig)) -> Self {
         let data = tempfile::tempdir().unwrap();
         std::fs::set_permissions(data.path(), Permissions::from_mode(0o755)).unwrap();
+        Self::at(Arc::new(data), change)
+    }
+
+    /// Another server on the same data directory, differently configured.
+    pub fn beside(other: &Self, change: impl FnOnce(&mut LocalConfig)) -> Self {
+        Self::at(other.data.clone(), change)
+    }
+
+    fn at(data: Arc<TempDir>, change: impl FnOnce(&mut LocalConfig)) -> Self {
         let mut config = LocalConfig::new(data.path());
         change(&mut config);
         let provider = LocalProvider::new(config).unwrap();
@@ -141,4 +150,9 @@ pub fn exists(path: impl AsRef<Path>) -> bool {
 
 pub fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// Where a sandbox's own files are on the host.
+pub fn files(record: &LocalRecord) -> PathBuf {
+    record.dir.join(if record.disk { "disk.img" } else { "code" })
 }

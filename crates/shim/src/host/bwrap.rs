@@ -69,7 +69,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shim::spec::InitSpec;
+    use shim::spec::{DiskSpec, InitSpec};
 
     #[test]
     fn every_memory_mount_is_sized_and_the_root_is_sealed_last() {
@@ -79,9 +79,9 @@ mod tests {
             MountOp::Memory { at: "/tmp".into(), size: 7 },
             MountOp::Write { from: "/x/code".into(), to: "/code".into() },
         ];
-        let init = InitSpec { sandbox: "a".into(), epoch: 1, ttl_ms: 1, forwards: vec![] };
+        let init = InitSpec { sandbox: "a".into(), epoch: 1, ttl_ms: 1, forwards: vec![], disk: DiskSpec::default() };
         let (dir, bwrap) = ("/x".into(), "/usr/bin/bwrap".into());
-        let spec = LaunchSpec { dir, drop_to: None, cgroups: vec![], base: None, bwrap, mounts, init };
+        let spec = LaunchSpec { dir, drop_to: None, cgroups: vec![], base: None, disk: false, bwrap, mounts, init };
         let args: Vec<String> = arguments(&spec).into_iter().map(|arg| arg.into_string().unwrap()).collect();
         for (at, arg) in args.iter().enumerate() {
             if arg == "--tmpfs" {

@@ -28,7 +28,7 @@ fn failed(error: &io::Error) -> String {
     format!("failed to make a mount namespace: {error}")
 }
 
-/// Mounts `dir/code` over `base` in a mount namespace of this process, which takes the mount with it when it ends; one
+/// Mounts `code` of the sandbox's files over `base` in a mount namespace of this process, which takes the mount with it when it ends; one
 /// that is root is in such a one already ([`own_mounts`]). False where this machine cannot do it: then `dir/code` stays
 /// an ordinary directory.
 pub fn mount(spec: &LaunchSpec, base: &Path) -> Result<bool, String> {
@@ -38,12 +38,12 @@ pub fn mount(spec: &LaunchSpec, base: &Path) -> Result<bool, String> {
             return Ok(false);
         }
         map_self(ids.0, ids.1).map_err(|e| failed(&e))?;
-        return Ok(overlay(&spec.dir, base, &spec.dir.join("code"), "userxattr").is_ok());
+        return Ok(overlay(&spec.dir, base, "userxattr").is_ok());
     };
     let lower = spec.dir.join("ctl/base");
     let done = fs::create_dir_all(&lower)
         .and_then(|()| show_as(base, &lower, uid))
-        .and_then(|()| overlay(&spec.dir, &lower, &spec.dir.join("code"), ""));
+        .and_then(|()| overlay(&spec.files(), &lower, ""));
     Ok(done.is_ok())
 }
 
@@ -54,9 +54,10 @@ pub fn map_self(uid: u32, gid: u32) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
 }
 
-fn overlay(dir: &Path, lower: &Path, at: &Path, extra: &str) -> io::Result<()> {
+fn overlay(files: &Path, lower: &Path, extra: &str) -> io::Result<()> {
     let mut options = Vec::new();
-    for (key, path) in [("lowerdir=", lower), (",upperdir=", &dir.join("upper")), (",workdir=", &dir.join("work"))] {
+    for (key, path) in [("lowerdir=", lower), (",upperdir=", &files.join("upper")), (",workdir=", &files.join("work"))]
+    {
         // The kernel takes these apart at commas and colons.
         if path.as_os_str().as_bytes().iter().any(|byte| b",:\\".contains(byte)) {
             return Err(io::Error::from(io::ErrorKind::InvalidFilename));
@@ -69,7 +70,7 @@ fn overlay(dir: &Path, lower: &Path, at: &Path, extra: &str) -> io::Result<()> {
     }
     let options = CString::new(options)?;
     let flags = MountFlags::NODEV | MountFlags::NOSUID;
-    Ok(rustix::mount::mount("overlay", at, "overlay", flags, options.as_c_str())?)
+    Ok(rustix::mount::mount("overlay", &files.join("code"), "overlay", flags, options.as_c_str())?)
 }
 
 /// Mounts `base` at `at`, read-only, with what its owner owns shown as `uid`'s: a sandbox can only change (a copy of)

@@ -1,6 +1,6 @@
 //! The execs of a sandbox.
 
-use super::spool::Spool;
+use super::{disk::Disk, spool::Spool};
 use crate::child::{self, Order, Report};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, eventfd},
@@ -30,6 +30,7 @@ const MAX_EXECS: usize = 1024;
 /// All execs that were not forgotten.
 pub struct Execs {
     spool: OwnedFd,
+    disk: Arc<Disk>,
     all: Mutex<Table>,
     // A child's connection is inheritable for a moment: nothing else may be started in it.
     starting: Mutex<()>,
@@ -43,8 +44,8 @@ struct Table {
 
 impl Execs {
     /// None yet.
-    pub fn new(spool: OwnedFd) -> Self {
-        Self { spool, all: Mutex::default(), starting: Mutex::default() }
+    pub fn new(spool: OwnedFd, disk: Arc<Disk>) -> Self {
+        Self { spool, disk, all: Mutex::default(), starting: Mutex::default() }
     }
 
     /// The exec of that name.
@@ -59,12 +60,22 @@ impl Execs {
         lock(&self.all).execs.values().map(|exec| exec.info()).collect()
     }
 
-    /// Kills all.
-    pub fn kill_all(&self) {
+    /// Kills all that run.
+    pub fn kill_all(&self, reason: ExitReason) {
         let all: Vec<_> = lock(&self.all).execs.values().cloned().collect();
         for exec in all {
-            exec.kill(ExitReason::Killed);
+            exec.kill(reason);
         }
+    }
+
+    /// Whether any runs.
+    pub fn any_runs(&self) -> bool {
+        lock(&self.all).execs.values().any(|exec| exec.lock().status.is_none())
+    }
+
+    /// Bytes of output that are kept.
+    pub fn spooled(&self) -> u64 {
+        lock(&self.all).execs.values().map(|exec| exec.lock().spool.spent()).sum()
     }
 
     /// Drops a finished exec.
@@ -90,7 +101,7 @@ impl Execs {
         }
         let failed = |error: io::Error| Refusal::Failed { detail: format!("an exec cannot be started: {error}") };
         let spool = Spool::create(&self.spool, &request.exec).map_err(failed)?;
-        let started = Started::new(request).and_then(|started| Exec::begin(request, spool, started));
+        let started = Started::new(request).and_then(|started| Exec::begin(request, spool, started, self.disk.clone()));
         let exec = match started {
             Ok(exec) => exec,
             Err(refusal) => {
@@ -137,6 +148,9 @@ pub struct Exec {
     control: Mutex<UnixStream>,
     /// Written to when the pump has something new to do.
     wake: OwnedFd,
+    disk: Arc<Disk>,
+    /// How often the disk was seen full before.
+    full_before: u64,
     state: Mutex<State>,
     /// Told of new output, of new credit and of the end.
     pub changed: Condvar,
@@ -155,7 +169,7 @@ pub struct State {
 }
 
 impl Exec {
-    fn begin(request: &ExecRequest, spool: Spool, started: Started) -> Result<Arc<Self>, Refusal> {
+    fn begin(request: &ExecRequest, spool: Spool, started: Started, disk: Arc<Disk>) -> Result<Arc<Self>, Refusal> {
         let failed = |error: io::Error| Refusal::Failed { detail: format!("an exec cannot be followed: {error}") };
         let Started { keeper, control, mut pipes } = started;
         let wake = eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
@@ -172,6 +186,8 @@ impl Exec {
             keeper,
             control: Mutex::new(control),
             wake: wake.map_err(|e| failed(e.into()))?,
+            full_before: disk.seen_full(),
+            disk,
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
@@ -368,6 +384,7 @@ impl Exec {
         let mut control = lock(&self.control);
         let _ = control.set_read_timeout(Some(Duration::from_secs(1)));
         let report = frame::read::<Report>(&mut *control).ok().flatten().map(|(report, _)| report);
+        let disk_full = self.disk.times_full() > self.full_before;
         let mut state = self.lock();
         let (code, signal) = match &report {
             Some(Report::Exited(code)) => (Some(*code), None),
@@ -376,15 +393,20 @@ impl Exec {
         };
         let reason = match state.stopping {
             // The kill came too late.
-            Some(ExitReason::Killed | ExitReason::TimedOut) if report.is_some() => ExitReason::Exited,
+            Some(reason) if report.is_some() && !about_output(reason) => ExitReason::Exited,
             other => other.unwrap_or(ExitReason::Exited),
         };
-        state.status = Some(ExitStatus { code, signal, reason });
+        state.status = Some(ExitStatus { code, signal, reason, disk_full });
         state.input.clear();
         state.input_open = false;
         drop(state);
         self.changed.notify_all();
     }
+}
+
+/// Whether it concerns what an exec wrote, and so counts also when the program had ended before the kill.
+fn about_output(reason: ExitReason) -> bool {
+    matches!(reason, ExitReason::OutputQuota | ExitReason::SpoolFailed)
 }
 
 struct Pipes {

@@ -121,7 +121,7 @@ impl Client {
             Request::Signal { exec, signal } => done(execs.get(&exec).and_then(|exec| exec.signal(signal))),
             Request::Kill { exec } => done(execs.get(&exec).map(|exec| exec.kill(shim::proto::ExitReason::Killed))),
             Request::KillAll => {
-                execs.kill_all();
+                execs.kill_all(shim::proto::ExitReason::Killed);
                 Ok(Reply::Done)
             }
             Request::Wait { exec } => return self.wait(call, &exec),
