@@ -285,7 +285,9 @@ async fn files_belong_to_the_sandbox_and_never_to_root() {
     let sandbox = rig.sandbox().await;
     let record = local(sandbox.record());
     say(&sandbox, "mkdir /code/d; echo x > /code/d/f; chmod 4755 /code/d/f").await;
-    let found = std::fs::metadata(record.dir.join("code/d/f")).unwrap();
+    let inside =
+        if record.disk { format!("/proc/{}/root", record.shim.unwrap().pid).into() } else { record.dir.clone() };
+    let found = std::fs::metadata(inside.join("code/d/f")).unwrap();
     assert_eq!((found.uid(), found.gid()), (record.uid, record.uid));
     assert_ne!(found.uid(), 0);
     assert_eq!(say(&sandbox, "stat -c %u /code/d/f").await, record.uid.to_string());
@@ -337,10 +339,10 @@ async fn bubblewrap_is_never_started_as_root() {
     let bin = rig.data.path().join("bin");
     let shim = std::fs::read_dir(bin).unwrap().next().unwrap().unwrap().path();
     for drop_to in ["null", "0"] {
-        let init = r#"{"sandbox":"x","epoch":1,"ttl_ms":1000,"forwards":[]}"#;
+        let init = r#"{"sandbox":"x","epoch":1,"ttl_ms":1000,"forwards":[],"disk":{"walled":false,"bytes":null,"files":null,"floor":0}}"#;
         let dir = rig.data.path().display();
         let order = format!(
-            r#"{{"dir":"{dir}","drop_to":{drop_to},"cgroups":[],"base":null,"bwrap":"/usr/bin/bwrap","mounts":[],"init":{init}}}"#
+            r#"{{"dir":"{dir}","drop_to":{drop_to},"cgroups":[],"base":null,"disk":false,"bwrap":"/usr/bin/bwrap","mounts":[],"init":{init}}}"#
         );
         let mut launcher = std::process::Command::new(&shim);
         let mut child = launcher
