@@ -8,6 +8,7 @@ mod budget;
 mod change;
 mod clock;
 mod event;
+mod generation;
 mod git;
 mod ids;
 mod lease;
@@ -23,6 +24,7 @@ pub use budget::{Budget, Exceeded};
 pub use change::{Change, ChangeKey, ChangeState};
 pub use clock::{Clock, Mint, SystemClock, SystemMint, Timestamp};
 pub use event::{Actor, CheckOutcome, Event, EventPayload, NoteLevel, Payload, ToolKind, TurnEnd};
+pub use generation::{EPOCHS_PER_GENERATION, Generation};
 pub use git::{BranchName, CommitId, InvalidBranch, InvalidCommit};
 pub use ids::{
     AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, RepositoryId, RequestId, RunId, SandboxId,

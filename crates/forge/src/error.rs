@@ -80,6 +80,19 @@ pub enum Error {
         /// Where it is; none: it does not exist.
         found: Option<CommitId>,
     },
+    /// The record was restored from a backup elsewhere, and a later life of it works on this repository: stop.
+    #[error(
+        "the record was restored from a backup elsewhere and works on {} as generation {found}; this is generation {ours}",
+        path.display()
+    )]
+    Superseded {
+        /// The repository.
+        path: PathBuf,
+        /// The generation that asked.
+        ours: i64,
+        /// The one that works on it.
+        found: i64,
+    },
     /// The forge refused a push.
     #[error("the push of `{branch}` was rejected: {reason}")]
     Rejected {

@@ -7,12 +7,14 @@
 //!
 //! Nothing that a repository's configuration names is ever executed, and no file that a sandbox wrote is opened.
 
+mod backup;
 mod branch;
 mod checkout;
 mod commit;
 mod contract;
 mod diff;
 mod error;
+mod generation;
 mod git;
 mod local;
 mod merge;

@@ -7,7 +7,7 @@ use crate::{
     git::shell_quoted,
 };
 use async_trait::async_trait;
-use domain::{BranchName, Clock, CommitId, Repository, Timestamp};
+use domain::{BranchName, Clock, CommitId, Generation, Repository, Timestamp};
 use std::{path::Path, sync::Arc};
 use store::{Check, Comment, PullRequest, PullRequestState, PullRequests, StoreError, Thread};
 use uuid::Uuid;
@@ -20,6 +20,8 @@ pub struct LocalForge {
     git: Git,
     store: Arc<dyn PullRequests>,
     clock: Arc<dyn Clock>,
+    /// The life of the record that it acts for; none where a record has one life only.
+    generation: Option<Generation>,
 }
 
 impl std::fmt::Debug for LocalForge {
@@ -31,7 +33,21 @@ impl std::fmt::Debug for LocalForge {
 impl LocalForge {
     /// A forge that keeps its pull requests in `store`.
     pub fn new(git: Git, store: Arc<dyn PullRequests>, clock: Arc<dyn Clock>) -> Self {
-        Self { git, store, clock }
+        Self { git, store, clock, generation: None }
+    }
+
+    /// The same, for one life of the record: once a later one works on a repository, nothing is moved there any more.
+    #[must_use]
+    pub fn of_generation(self, generation: Generation) -> Self {
+        Self { generation: Some(generation), ..self }
+    }
+
+    /// Fails with [`Error::Superseded`] when a later life of the record works on the repository.
+    pub async fn check_generation(&self, repository: &Repository) -> Result<(), Error> {
+        match &self.generation {
+            Some(generation) => self.upstream(repository).await?.check_generation(generation).await,
+            None => Ok(()),
+        }
     }
 
     /// The repository on disk.
@@ -89,6 +105,7 @@ impl Forge for LocalForge {
 
     async fn push(&self, repository: &Repository, mirror: &Mirror, push: Push<'_>) -> Result<Pushed, Error> {
         let upstream = self.upstream(repository).await?;
+        self.check_generation(repository).await?;
         mirror.push(&upstream, push.branch, push.new, push.expected_old).await
     }
 
@@ -212,6 +229,7 @@ impl Forge for LocalForge {
         number: i64,
         how: &MergeHow,
     ) -> Result<Merged, Error> {
+        self.check_generation(repository).await?;
         self.merge_into_base(repository, mirror, number, how).await
     }
 

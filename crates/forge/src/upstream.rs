@@ -69,6 +69,18 @@ impl Upstream {
         if output.code == 0 { output.id().map(Some) } else { Ok(None) }
     }
 
+    /// Its branches whose names begin so, as they are now. Names that are no branch names for us are left out.
+    pub async fn branches(&self, prefix: &str) -> Result<Vec<(BranchName, CommitId)>, Error> {
+        let call = self.call("for-each-ref").at_most(256 << 20);
+        let output = call.args(["--format=%(objectname) %(refname)", &format!("refs/heads/{prefix}")]).run().await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let read = |line: &str| {
+            let (id, name) = line.split_once(' ')?;
+            Some((name.strip_prefix("refs/heads/")?.parse().ok()?, id.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(read).collect())
+    }
+
     /// The branch that its HEAD names, also when it has no commit; none when HEAD is detached.
     pub async fn head_branch(&self) -> Result<Option<BranchName>, Error> {
         let output = self.call("symbolic-ref").accept(&[0, 1]).args(["--quiet", "HEAD"]).run().await?;

@@ -9,9 +9,9 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId,
-    Event, ExecId, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState,
-    RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber, Step, StepId,
-    StepState, Timestamp, User, UserId,
+    Event, ExecId, Generation, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId,
+    RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber,
+    Step, StepId, StepState, Timestamp, User, UserId,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -57,7 +57,7 @@ pub struct LeaseRow {
 /// All rows, in a transaction or outside.
 #[async_trait]
 pub trait Rows:
-    AccountRows + SessionRows + WorkRows + RunRows + RequestRows + BlobRows + PullRequestRows + Send
+    AccountRows + GenerationRows + SessionRows + WorkRows + RunRows + RequestRows + BlobRows + PullRequestRows + Send
 {
     /// Tells other servers once the transaction commits.
     async fn announce(&mut self, news: News) -> Result<()>;
@@ -67,6 +67,16 @@ pub trait Rows:
 
     /// Takes back what was written and lets go of what was locked before it returns; a drop does so some time later.
     async fn roll_back(self: Box<Self>);
+}
+
+/// Which life of the record this is.
+#[async_trait]
+pub trait GenerationRows {
+    async fn generation(&mut self) -> Result<Option<Generation>>;
+    /// Adds it unless there is one.
+    async fn add_generation(&mut self, new: &Generation) -> Result<()>;
+    /// Notes that what was done outside after the backup was looked up, if it still is this life.
+    async fn settle_generation(&mut self, instance: Uuid) -> Result<()>;
 }
 
 /// Accounts, people, repositories.

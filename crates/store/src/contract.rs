@@ -3,10 +3,10 @@
 use crate::{StoreError, pull_request::PullRequests};
 use async_trait::async_trait;
 use domain::{
-    Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, Event, EventPayload, ExecId, Lease,
-    Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunEvent, RunId, RunbookVersion, SandboxId,
-    SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, Usage, User,
-    UserId,
+    Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, Event, EventPayload, ExecId,
+    Generation, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunEvent, RunId,
+    RunbookVersion, SandboxId, SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId,
+    Timestamp, Usage, User, UserId,
 };
 use std::time::Duration;
 
@@ -16,6 +16,14 @@ use std::time::Duration;
 /// are one transaction, guarded by the lease's epoch and by the states that were read.
 #[async_trait]
 pub trait Store: PullRequests + Send + Sync {
+    // ---- the record itself --------------------------------------------------------------------------------------
+
+    /// Which life of the record this is; `first` begins the record when it is new.
+    async fn generation(&self, first: &Generation) -> Result<Generation, StoreError>;
+
+    /// Notes that what was done outside after the backup was looked up. Another life's note changes nothing.
+    async fn settle_generation(&self, instance: uuid::Uuid) -> Result<(), StoreError>;
+
     // ---- accounts, people, repositories -------------------------------------------------------------------------
 
     /// The account with this name, made when there is none.

@@ -19,4 +19,4 @@ pub use contract::{
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use pull_request::{Check, Comment, PullRequest, PullRequestState, PullRequests, Thread};
-pub use sql::{SqlStore, StoreOptions};
+pub use sql::{Examined, Source, SqlStore, StoreOptions};

@@ -8,8 +8,8 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, CommitId, Event, EventPayload,
-    ExecId, Lease, Repository, RepositoryId, Request, Role, Run, RunId, RunbookVersion, SandboxRecord, ServerId,
-    Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
+    ExecId, Generation, Lease, Repository, RepositoryId, Request, Role, Run, RunId, RunbookVersion, SandboxRecord,
+    ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -104,6 +104,14 @@ fn completions(writes: &[Write]) -> Vec<StepId> {
 
 #[async_trait]
 impl Store for Wire {
+    async fn generation(&self, first: &Generation) -> Result<Generation> {
+        self.over("generation", Store::generation(&self.record.store, first)).await
+    }
+
+    async fn settle_generation(&self, instance: Uuid) -> Result<()> {
+        self.over("settle_generation", Store::settle_generation(&self.record.store, instance)).await
+    }
+
     async fn account(&self, new: &Account) -> Result<Account> {
         self.over("account", Store::account(&self.record.store, new)).await
     }

@@ -2,6 +2,7 @@
 
 mod checkout;
 mod diff;
+mod generations;
 mod import;
 mod local_forge;
 mod merge;

@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use clean::Clean as _;
 use commit::missing;
 use domain::{
-    Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, Event, EventPayload, ExecId, Lease, Repository,
-    RepositoryId, Request, Role, Run, RunId, RunbookVersion, SandboxRecord, ServerId, Session, SessionId,
+    Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, Event, EventPayload, ExecId, Generation, Lease,
+    Repository, RepositoryId, Request, Role, Run, RunId, RunbookVersion, SandboxRecord, ServerId, Session, SessionId,
     SessionNumber, Step, Timestamp, User, UserId,
 };
 use std::pin::pin;
@@ -63,6 +63,17 @@ use transact;
 
 #[async_trait]
 impl<B: Backend> Store for B {
+    async fn generation(&self, first: &Generation) -> Result<Generation> {
+        if let Some(known) = self.read().await?.generation().await? {
+            return Ok(known);
+        }
+        transact!(self, |rows| generation(rows, first))
+    }
+
+    async fn settle_generation(&self, instance: uuid::Uuid) -> Result<()> {
+        transact!(self, |rows| rows.settle_generation(instance))
+    }
+
     async fn account(&self, new: &Account) -> Result<Account> {
         let new = new.clean()?;
         transact!(self, |rows| account(rows, &new))
@@ -301,6 +312,11 @@ impl<B: Backend> Store for B {
         }
         Ok(Some(bytes))
     }
+}
+
+async fn generation(rows: &mut dyn Rows, first: &Generation) -> Result<Generation> {
+    rows.add_generation(first).await?;
+    rows.generation().await?.ok_or_else(|| missing("generation", first.record))
 }
 
 async fn account(rows: &mut dyn Rows, new: &Account) -> Result<Account> {

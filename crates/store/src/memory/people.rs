@@ -1,11 +1,36 @@
-//! Accounts, people, repositories.
+//! The record's generation, accounts, people, repositories.
 
 use super::tables::{MemoryRows, pick};
-use crate::{StoreError, backend::AccountRows};
+use crate::{
+    StoreError,
+    backend::{AccountRows, GenerationRows},
+};
 use async_trait::async_trait;
-use domain::{Account, AccountId, Repository, RepositoryId, Role, User, UserId};
+use domain::{Account, AccountId, Generation, Repository, RepositoryId, Role, User, UserId};
+use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, StoreError>;
+
+#[async_trait]
+impl GenerationRows for MemoryRows {
+    async fn generation(&mut self) -> Result<Option<Generation>> {
+        Ok(self.tables.generation.get(&()).copied())
+    }
+
+    async fn add_generation(&mut self, new: &Generation) -> Result<()> {
+        if self.tables.generation.is_empty() {
+            self.put(|tables| &mut tables.generation, (), *new);
+        }
+        Ok(())
+    }
+
+    async fn settle_generation(&mut self, instance: Uuid) -> Result<()> {
+        if let Some(known) = self.tables.generation.get(&()).copied().filter(|known| known.instance == instance) {
+            self.put(|tables| &mut tables.generation, (), Generation { unsettled: false, ..known });
+        }
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl AccountRows for MemoryRows {

@@ -2,9 +2,9 @@
 
 use crate::{Check, Comment, ExecRow, OutputChunk, PullRequest, StdinLine, StoreError, Thread, backend::LeaseRow};
 use domain::{
-    Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, ExecId, Repository, RepositoryId, Request,
-    RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, Session, SessionId, Step, StepId, Timestamp, User,
-    UserId,
+    Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, ExecId, Generation, Repository, RepositoryId,
+    Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, Session, SessionId, Step, StepId,
+    Timestamp, User, UserId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -16,6 +16,8 @@ pub(super) type Table<K, V> = BTreeMap<K, V>;
 
 #[derive(Debug, Default)]
 pub(super) struct Tables {
+    /// At most one.
+    pub generation: Table<(), Generation>,
     /// With the number of the account's newest session.
     pub accounts: Table<AccountId, (Account, i64)>,
     pub users: Table<UserId, User>,

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod blobs;
+mod copy;
+mod generations;
 mod open;
 mod pull_requests;
 mod requests;
@@ -13,6 +15,7 @@ mod statement;
 mod value;
 mod work;
 
+pub use copy::{Examined, Source};
 pub use open::StoreOptions;
 
 use crate::{
@@ -168,9 +171,10 @@ impl Backend for SqlStore {
 }
 
 /// All statements, by module.
-const STATEMENTS: [&[&statement::Statement]; 8] = [
+const STATEMENTS: [&[&statement::Statement]; 9] = [
     accounts::STATEMENTS,
     blobs::STATEMENTS,
+    generations::STATEMENTS,
     pull_requests::STATEMENTS,
     requests::STATEMENTS,
     rows::STATEMENTS,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{StoreError, wake::Wake};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgPool, Row as _,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -14,8 +14,8 @@ use sqlx::{
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+pub(super) static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a database may take to let somebody in.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
 }
 
 /// Refuses a file that is not ours or that is newer, through a connection that cannot write.
-async fn check_sqlite(file: &SqliteConnectOptions) -> Result<(), StoreError> {
+pub(super) async fn check_sqlite(file: &SqliteConnectOptions) -> Result<(), StoreError> {
     let path: &Path = file.get_filename();
     if std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0) {
         return Ok(());
@@ -100,21 +100,23 @@ async fn open_postgres(location: &str, options: StoreOptions) -> Result<SqlStore
     let server: PgConnectOptions = location.parse().map_err(|error| failed("accept its URL", error))?;
     let pool = PgPoolOptions::new().max_connections(options.connections.max(2)).acquire_timeout(PATIENCE);
     let pool = pool.connect_with(server).await.map_err(|error| failed("accept a connection", error))?;
-    check_postgres(&pool).await?;
+    let mut connection = pool.acquire().await.map_err(|error| failed("accept a connection", error))?;
+    check_postgres(&mut connection).await?;
+    drop(connection);
     POSTGRES.run(&pool).await.map_err(migration_failed)?;
     let wake = Arc::<Wake>::default();
     let listener = listen(&pool, Arc::clone(&wake)).await?;
     Ok(SqlStore { database: Database::Postgres(pool), wake, listener: Some(listener) })
 }
 
-async fn check_postgres(pool: &PgPool) -> Result<(), StoreError> {
+pub(super) async fn check_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {
     let unreadable = |error| failed("tell its version", error);
-    let exists = sqlx::query("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pool).await;
+    let exists = sqlx::query("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await;
     if !exists.map_err(unreadable)?.get::<bool, _>(0) {
         return Ok(());
     }
     let applied = sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version")
-        .fetch_all(pool)
+        .fetch_all(&mut *connection)
         .await
         .map_err(unreadable)?;
     check_versions(&POSTGRES, applied.iter().map(|row| (row.get(0), row.get(1), row.get(2))))
@@ -135,7 +137,7 @@ fn check_versions(ours: &Migrator, applied: impl Iterator<Item = (i64, Vec<u8>, 
     Ok(())
 }
 
-fn migration_failed(error: MigrateError) -> StoreError {
+pub(super) fn migration_failed(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
             StoreError::Version(error.to_string())

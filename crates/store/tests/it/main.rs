@@ -1,6 +1,7 @@
 //! The store's promises, tried on memory, SQLite and PostgreSQL.
 
 mod claims;
+mod copies;
 mod differential;
 mod engines;
 mod guards;
