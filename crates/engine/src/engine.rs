@@ -3,13 +3,14 @@
 use crate::{
     Command, Person, Problem, ProblemCode, Reply, Settings,
     converse::CLAUDE_INSIDE,
+    generation,
     halt::chain,
     janitor, people,
     shared::{Shared, ensure_user},
     worker,
     workspace::MODEL_PORT,
 };
-use domain::{Account, AccountId, Clock, Event, HostId, Mint, Role, SessionNumber};
+use domain::{Account, AccountId, Clock, Event, Generation, HostId, Mint, Role, SessionNumber};
 use futures::Stream;
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -67,21 +68,16 @@ impl Engine {
         sandbox.tools.extend(agent_mounts(&settings)?);
         let provider = sandbox::LocalProvider::new(sandbox).map_err(|error| environment(&error))?;
         let git = forge::Git::new("git", &settings.data_dir.join("git")).await?;
-        let forge = forge::LocalForge::new(git.clone(), store.clone(), clock.clone());
-        let shared = Arc::new(Shared::new(
-            settings,
-            store,
-            Arc::new(provider),
-            (forge, git),
-            clock,
-            mint,
-            key,
-            (account, owner),
-            host,
-        ));
+        let generation = store.generation(&Generation::first(mint.as_ref(), clock.now())).await?;
+        let forge = forge::LocalForge::new(git.clone(), store.clone(), clock.clone()).of_generation(generation);
+        let mut shared =
+            Shared::new(settings, store, Arc::new(provider), (forge, git), clock, mint, key, (account, owner), host);
+        shared.generation = Some(generation);
+        let shared = Arc::new(shared);
         let engine = Arc::new(Self { shared: shared.clone(), tasks: TaskTracker::new() });
         shared.works.store(work, Ordering::Relaxed);
         if work {
+            generation::take_up(&shared).await?;
             if alone {
                 janitor::take_over_everything(&shared).await?;
             }
@@ -123,6 +119,16 @@ impl Engine {
                 }
             }
         })
+    }
+
+    /// Completes when this server may do nothing any more because a later life of the record began, with what to tell.
+    pub async fn superseded(&self) -> Problem {
+        let mut superseded = self.shared.superseded.subscribe();
+        let why = superseded.wait_for(Option::is_some).await.map(|why| why.clone());
+        match why {
+            Ok(why) => generation::superseded(&why.unwrap_or_default()),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Hands back what is being worked on and stops. Sandboxes live on until their lease runs out, so that the next

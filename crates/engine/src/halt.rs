@@ -94,7 +94,11 @@ impl From<sandbox::Error> for Halt {
 
 impl From<forge::Error> for Halt {
     fn from(error: forge::Error) -> Self {
-        if error.is_transient() { Self::transient(chain(&error)) } else { Self::failed(chain(&error)) }
+        match &error {
+            forge::Error::Superseded { .. } => Self::Fenced,
+            _ if error.is_transient() => Self::transient(chain(&error)),
+            _ => Self::failed(chain(&error)),
+        }
     }
 }
 

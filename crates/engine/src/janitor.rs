@@ -2,7 +2,7 @@
 //! then taken down, leftovers of dead ones are swept. Each round starts from the record, so it does not matter which
 //! rounds were missed.
 
-use crate::{Problem, halt::chain, shared::Shared};
+use crate::{Problem, generation, halt::chain, shared::Shared};
 use domain::{SandboxRecord, SandboxState, SessionId, Watcher};
 use std::{collections::HashMap, sync::Arc};
 use store::{Fence, StoreError, Write};
@@ -11,7 +11,16 @@ use store::{Fence, StoreError, Write};
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut watchers = HashMap::new();
     let mut down = shared.down.subscribe();
-    while !shared.is_going_down() {
+    for round in 0.. {
+        if shared.is_going_down() {
+            return;
+        }
+        if let Err(error) = generation::heed(&shared, round).await {
+            tracing::warn!(error = chain(&error), "failed to tell whether the record was restored");
+        }
+        if shared.is_going_down() {
+            return;
+        }
         if let Err(error) = take_over_silent(&shared, &mut watchers).await {
             tracing::warn!(error = chain(&error), "failed to look after leases");
         }

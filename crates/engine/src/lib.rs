@@ -9,6 +9,7 @@ mod context;
 mod converse;
 mod engine;
 mod gate;
+mod generation;
 mod halt;
 mod janitor;
 mod kept;

@@ -2,8 +2,8 @@
 
 use crate::{Person, Problem, ProblemCode, Settings};
 use domain::{
-    Account, AccountId, Clock, CommitId, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session, SessionId,
-    SessionNumber, Timestamp, User, UserId,
+    Account, AccountId, Clock, CommitId, Generation, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session,
+    SessionId, SessionNumber, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{
@@ -38,6 +38,10 @@ pub(crate) struct Shared {
     pub stops: Notify,
     /// True once this server is to go down.
     pub down: watch::Sender<bool>,
+    /// The life of the record that this server works on; none in a simulation.
+    pub generation: Option<Generation>,
+    /// Why this server may do nothing any more, once a later life of the record began.
+    pub superseded: watch::Sender<Option<String>>,
     /// The sessions that workers of this server are at, with the epoch of each one's lease.
     pub at_work: Mutex<HashSet<(SessionId, i64)>>,
     /// True when this server has workers.
@@ -79,6 +83,8 @@ impl Shared {
             host,
             stops: Notify::new(),
             down: watch::Sender::new(false),
+            generation: None,
+            superseded: watch::Sender::new(None),
             at_work: Mutex::default(),
             works: AtomicBool::new(false),
             looked_at: Mutex::new(HashMap::new()),
@@ -94,6 +100,18 @@ impl Shared {
 
     pub fn is_going_down(&self) -> bool {
         *self.down.borrow()
+    }
+
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.borrow().is_some()
+    }
+
+    /// Stops everything: a later life of the record began.
+    pub fn supersede(&self, why: &str) {
+        tracing::error!(why, "this server was superseded and ends");
+        self.superseded.send_replace(Some(why.to_owned()));
+        self.down.send_replace(true);
+        self.stops.notify_waiters();
     }
 
     /// Where a repository's mirror is.

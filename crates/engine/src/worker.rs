@@ -74,6 +74,10 @@ async fn work(shared: &Arc<Shared>, claim: Claim) {
         }
     }
     keeper.abort();
+    if shared.is_superseded() {
+        // The sandbox would go on until its lease runs out; what it does is nobody's work any more.
+        kill_everything(&context).await;
+    }
     faultpoint::crash_point!("crash-lease-kept");
     if let Err(error) = shared.store.release(context.session.id, context.lease.owner, context.lease.epoch).await {
         tracing::warn!(error = chain(&error), "failed to give a lease back; it is taken back once it was silent");
@@ -132,7 +136,9 @@ async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
                 }
             }
         }
-        if shared.is_going_down() {
+        if shared.is_superseded() {
+            say(LetGo::Fenced);
+        } else if shared.is_going_down() {
             say(LetGo::GoingDown);
         }
         match shared.store.action(context.action.id).await {

@@ -115,4 +115,8 @@ impl Backend for Embedded {
     async fn shutdown(&self) {
         self.0.shutdown().await;
     }
+
+    async fn superseded(&self) -> Problem {
+        self.0.superseded().await
+    }
 }

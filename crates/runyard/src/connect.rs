@@ -37,6 +37,11 @@ impl Embedded {
         Ok(Self { backend, _server: server, _lock: lock })
     }
 
+    /// Completes when this server may do no work any more, with why.
+    pub async fn superseded(&self) -> Failure {
+        self.backend.superseded().await.into()
+    }
+
     /// Ends all work in good order.
     pub async fn stop(self) {
         self.backend.shutdown().await;

@@ -1,6 +1,7 @@
 //! The `runyard` binary: command line, configuration, and the one place where the parts are put together.
 
 mod app;
+mod backup;
 mod cli;
 mod commands;
 mod compose;
@@ -100,6 +101,8 @@ fn name(command: &Command) -> &'static str {
         Command::Repo(_) => "repo",
         Command::Pr(_) => "pr",
         Command::Doctor(_) => "doctor",
+        Command::Backup(_) => "backup",
+        Command::Restore { .. } => "restore",
         Command::Lint(_)
         | Command::Config(_)
         | Command::Completions { .. }
@@ -116,6 +119,8 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit, Failure> {
         Command::Attach(args) => commands::session(app, SessionCommand::Attach(args)).await,
         Command::Repo(command) => commands::repo(app, command).await,
         Command::Pr(command) => commands::pull_request(app, command).await,
+        Command::Backup(args) => commands::backup::make(app, args).await,
+        Command::Restore { file, replace, json } => commands::backup::restore(app, &file, replace, json.json).await,
         Command::Doctor(json) => Ok(doctor::doctor(app, json.json).await),
         Command::Lint(_)
         | Command::Config(_)

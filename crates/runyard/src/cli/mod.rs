@@ -86,6 +86,19 @@ pub enum Command {
     Lint(LintArgs),
     /// Look at this machine and say what is missing and how to get it
     Doctor(JsonArg),
+    /// Make a backup, also while a server works
+    Backup(BackupArgs),
+    /// Put a backup in place, as a new generation of the record
+    #[command(after_help = RESTORE_HELP)]
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Moves aside what the data directory holds; in a PostgreSQL database it is lost
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -103,6 +116,47 @@ pub enum Command {
     },
     /// Print the version
     Version(JsonArg),
+}
+
+const RESTORE_HELP: &str = "\
+The backup is proven before anything is touched, and the data directory must be empty or --replace given.
+
+What still runs on the old record ends within the lease: the restored one leaves a mark in every repository, and of all
+instances only the newest acts. Branches that were pushed after the backup are reported in their sessions and never
+overwritten.
+
+Examples:
+  runyard restore nightly.backup --data-dir /var/lib/runyard
+  RUNYARD_DATABASE_URL=postgres://… runyard restore nightly.backup";
+
+/// `runyard backup`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  runyard backup /backups\n  runyard backup verify \
+                  /backups/runyard-20261127T030000Z.backup\n\nKeys are not in it. Exit code 4 when it could not be \
+                  made or is damaged."
+)]
+pub struct BackupArgs {
+    #[command(subcommand)]
+    pub verify: Option<BackupCommand>,
+    /// The file to write, or the directory to write one into; a file is never replaced
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub to: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `runyard backup …`.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Prove that a backup is whole and can be restored
+    Verify {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        json: JsonArg,
+    },
 }
 
 /// `--json`.

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub mod backup;
 mod budget;
 mod config;
 pub mod edit;

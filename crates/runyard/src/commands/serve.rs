@@ -19,6 +19,10 @@ pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
     tokio::select! {
         _ = app.interrupts.recv() => {}
         _ = terminate.recv() => {}
+        failure = server.superseded() => {
+            server.stop().await;
+            return Err(failure);
+        }
     }
     app.screen.note("stopping; what runs carries on with the next server (Ctrl-C again quits at once)");
     tokio::select! {

@@ -29,6 +29,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Ends all work in good order: what runs is handed back, so that the next server carries on.
     async fn shutdown(&self) {}
+
+    /// Completes when it may do no work any more, with why.
+    async fn superseded(&self) -> Problem {
+        std::future::pending().await
+    }
 }
 
 /// A path to `name` in `dir` that fits a socket address (107 bytes, unix(7)), and what must stay open for it to work.
