@@ -3,7 +3,7 @@
 
 use crate::{Problem, ProblemCode, halt::chain, shared::Shared};
 use domain::{Change, ChangeState, CommitId, EventPayload, Generation, NoteLevel, Session, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 use store::{Fence, SessionFilter, StoreError, Write};
 
 /// How many sessions are read at once.
@@ -83,12 +83,12 @@ async fn settle(shared: &Shared, generation: &Generation) -> Result<(), Problem>
             if shared.store.journal(session.id, &key).await?.is_some() {
                 continue;
             }
-            if !branches.contains_key(&session.repository) {
-                branches.insert(session.repository, tips(shared, &session).await?);
-            }
-            let found = branches.get(&session.repository).and_then(Option::as_ref);
+            let found = match branches.entry(session.repository) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(tips(shared, &session).await?),
+            };
             let mut text = opening(shared, &session, generation).await?;
-            let beyond = beyond(&session, &changes, found);
+            let beyond = beyond(&session, &changes, found.as_ref());
             if text.is_empty() && beyond.is_empty() {
                 continue;
             }

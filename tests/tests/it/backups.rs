@@ -1,9 +1,7 @@
 //! `runyard backup` and `restore`: while sessions execute, while the old server still runs, and with files and disks that
 //! are not as they should be.
 
-#[path = "../../../crates/store/tests/it/postgres.rs"]
-mod postgres;
-
+use crate::postgres;
 use crate::scripts::{held, plan, script, step, step_again, turn, write, writes};
 use product_tests::{Finished, KEY, Log, Running, World};
 use serde_json::{Value, json};

@@ -10,6 +10,8 @@ mod limits;
 mod mended;
 mod people;
 mod plans;
+#[path = "../../../crates/store/tests/it/postgres.rs"]
+mod postgres;
 mod publishing;
 mod real_task;
 mod scripts;

@@ -1,8 +1,6 @@
 //! Two servers on one PostgreSQL, each with a data directory of its own: one dies, the other one finishes.
 
-#[path = "../../../crates/store/tests/it/postgres.rs"]
-mod postgres;
-
+use crate::postgres;
 use crate::scripts::{bash, held, plan, script, step, step_again, turn, write, writes};
 use product_tests::{Running, World};
 use std::time::Instant;
