@@ -98,6 +98,7 @@ pub async fn drive(
         flush_at: None,
         last_flush: None,
         timers: HashMap::new(),
+        heard: Instant::now(),
         tasks: FuturesUnordered::new(),
         aborts: HashMap::new(),
         outbox: VecDeque::new(),
@@ -120,6 +121,8 @@ struct Shell<'a> {
     flush_at: Option<Instant>,
     last_flush: Option<Instant>,
     timers: HashMap<Timer, Instant>,
+    /// When the agent last said something, or was last answered.
+    heard: Instant,
     tasks: FuturesUnordered<BoxFuture<'a, Option<(String, Answered)>>>,
     aborts: HashMap<String, AbortHandle>,
     outbox: VecDeque<Write>,
@@ -136,6 +139,7 @@ enum Event {
     Answered(Option<(String, Answered)>),
     Written(Result<bool, DriveError>),
     Timer(Timer),
+    Silence,
     Flush,
 }
 
@@ -168,6 +172,8 @@ impl<'a> Shell<'a> {
             self.write();
             let (timer, timer_at) = self.next_timer();
             let flush_at = self.flush_at;
+            // Who waits for our answer may be silent.
+            let silent_at = self.tasks.is_empty().then(|| self.heard + self.settings.silence);
             let writing = &mut self.writing;
             let event = tokio::select! {
                 biased;
@@ -180,6 +186,7 @@ impl<'a> Shell<'a> {
                 () = until(flush_at) => Event::Flush,
                 () = until(timer_at) => Event::Timer(timer),
                 chunk = output.next() => Event::Output(chunk),
+                () = until(silent_at) => Event::Silence,
             };
             match event {
                 Event::Output(None) => return self.finish().await,
@@ -203,6 +210,7 @@ impl<'a> Shell<'a> {
             Event::Command(Some(Command::Interrupt)) => self.core.interrupt(),
             Event::Command(Some(Command::Stop)) => self.core.stop(),
             Event::Answered(Some((request, answered))) => {
+                self.heard = Instant::now();
                 self.aborts.remove(&request);
                 match answered {
                     Answered::Judged(verdict) => self.core.judged(&request, verdict),
@@ -214,6 +222,10 @@ impl<'a> Shell<'a> {
                 self.timers.remove(&timer);
                 self.core.fire(timer)
             }
+            Event::Silence => {
+                self.heard = Instant::now();
+                self.core.silent()
+            }
             Event::Flush => return self.flush().await,
             Event::Answered(None) | Event::Output(None) | Event::Command(None) => Vec::new(),
         };
@@ -222,6 +234,7 @@ impl<'a> Shell<'a> {
     }
 
     async fn chunk(&mut self, chunk: Chunk) -> Result<(), DriveError> {
+        self.heard = Instant::now();
         let lines = match chunk.stream {
             Stream::Stdout => self.lines.stdout(&chunk.bytes, chunk.end),
             Stream::Stderr => {

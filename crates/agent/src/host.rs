@@ -216,6 +216,9 @@ pub struct Settings {
     pub follow_up: Duration,
     /// Streamed text is handed over at most this often.
     pub delta_every: Duration,
+    /// How long the agent may say nothing while it is at work and nobody is asked anything. Its longest command is given ten
+    /// minutes by Claude Code, and says nothing meanwhile.
+    pub silence: Duration,
     /// The tool servers without which the agent must not work, besides the host's own.
     pub required_servers: Vec<String>,
     /// What to do about an agent of another version than [`PINNED`](crate::PINNED).
@@ -232,6 +235,7 @@ impl Default for Settings {
             background: Duration::from_mins(10),
             follow_up: Duration::from_secs(5),
             delta_every: Duration::from_millis(50),
+            silence: Duration::from_mins(15),
             required_servers: Vec::new(),
             other_version: OtherVersion::default(),
             expect_structured: false,

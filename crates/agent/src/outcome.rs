@@ -151,6 +151,8 @@ pub enum Fault {
     },
     /// It said more than can be kept in memory.
     Flood,
+    /// It said nothing for longer than [`Settings::silence`](crate::Settings::silence).
+    Stalled,
     /// It was killed from outside.
     Killed,
     /// Its surroundings ended it: a time limit, a quota.
@@ -167,7 +169,13 @@ impl Fault {
     pub fn transient(&self) -> bool {
         matches!(
             self,
-            Self::RateLimit { .. } | Self::Overloaded | Self::Server | Self::Cut | Self::Killed | Self::Crashed { .. }
+            Self::RateLimit { .. }
+                | Self::Overloaded
+                | Self::Server
+                | Self::Cut
+                | Self::Stalled
+                | Self::Killed
+                | Self::Crashed { .. }
         )
     }
 
@@ -233,6 +241,7 @@ impl fmt::Display for Fault {
                 write!(f, "the agent's version is {version}, tested is {}", crate::PINNED)
             }
             Self::Flood => f.write_str("the agent said more than can be kept in memory"),
+            Self::Stalled => f.write_str("the agent fell silent in the middle of its work"),
             Self::Killed => f.write_str("the agent was killed"),
             Self::Enforced => f.write_str("the agent was ended"),
             Self::Crashed { code: Some(code) } => write!(f, "the agent ended with code {code}"),

@@ -281,7 +281,8 @@ async fn carry_on(context: &Arc<Context>, place: &Place, talk: &Talk, stage: &St
 }
 
 fn settings(context: &Context) -> Settings {
-    Settings { hold: context.shared.settings.hold, exit_grace: STOP_GRACE, ..Settings::default() }
+    let settings = &context.shared.settings;
+    Settings { hold: settings.hold, silence: settings.silence, exit_grace: STOP_GRACE, ..Settings::default() }
 }
 
 async fn launch_of(context: &Context, place: &Place, talk: &Talk, conversation: Conversation) -> Result<Launch, Halt> {

@@ -36,6 +36,8 @@ pub struct Settings {
     pub check_retries: usize,
     /// How long a decision of a person is awaited before the agent is put to rest.
     pub hold: Duration,
+    /// How long the agent may say nothing while it works, before it is ended and its conversation resumed.
+    pub silence: Duration,
     /// How often a passing failure (overload, lost connection) is retried.
     pub transient_retries: i64,
     /// The first wait before such a retry; doubled each time, with jitter.

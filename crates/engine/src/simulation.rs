@@ -195,6 +195,7 @@ fn settings(pace: Pace) -> Settings {
         check_timeout: Duration::from_mins(1),
         check_retries: 0,
         hold: Duration::from_mins(2),
+        silence: Duration::from_mins(15),
         transient_retries: pace.retries,
         backoff: pace.backoff,
         backoff_cap: pace.backoff_cap,

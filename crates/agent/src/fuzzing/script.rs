@@ -79,6 +79,7 @@ impl Play {
             }
             59 => self.core.dropped(self.at),
             60 => self.core.caught_up(self.at),
+            61 => self.core.silent(),
             _ => {
                 let timer = [Timer::Exit, Timer::FollowUp, Timer::Background][usize::from(a) % 3];
                 self.armed.remove(&timer);

@@ -1,7 +1,7 @@
 //! When the process is to end, and what came of it.
 
 use super::{Core, Output, Timer};
-use crate::{AgentEvent, Outcome, process::Exit};
+use crate::{AgentEvent, Fault, Outcome, process::Exit};
 use std::collections::BTreeSet;
 
 impl Core {
@@ -26,6 +26,17 @@ impl Core {
                 self.left_running = self.tasks.values().cloned().collect();
                 self.tasks.clear();
             }
+        }
+        self.settle(&mut out);
+        out
+    }
+
+    /// Nothing was heard for as long as silence is borne: an agent that hangs is ended, so that another resumes its
+    /// conversation. One that has nothing to do may be silent.
+    pub fn silent(&mut self) -> Vec<Output> {
+        let mut out = Vec::new();
+        if self.live && self.busy && !self.closing && !self.killed {
+            self.evidence.fatal = Some(Fault::Stalled);
         }
         self.settle(&mut out);
         out

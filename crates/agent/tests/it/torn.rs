@@ -70,6 +70,22 @@ async fn a_flood_of_requests_ends_the_agent_before_it_fills_the_memory() {
     assert!(tape.input().len() < 10, "it was answered on and on");
 }
 
+/// The agent hangs: it neither goes on nor ends.
+#[tokio::test(start_paused = true)]
+async fn silence_without_end_is_ended_and_may_be_tried_again() {
+    let mut pieces: Vec<Piece> = good()
+        .into_iter()
+        .take(3)
+        .map(|line| Piece { after_lines: 0, stream: Stream::Stdout, bytes: Bytes::from(line) })
+        .collect();
+    pieces.push(Piece { after_lines: usize::MAX, stream: Stream::Stdout, bytes: Bytes::from_static(b"never\n") });
+    let tape = Tape::new(pieces, zero());
+    let (_, outcome) = run(tape.clone()).await;
+    let End::Failed { fault, message } = outcome.end else { panic!("{:?}", outcome.end) };
+    assert_eq!(fault, agent::Fault::Stalled, "{message}");
+    assert!(fault.transient() && tape.killed());
+}
+
 #[tokio::test]
 async fn d13_a_torn_last_line_is_told_and_the_end_is_no_success() {
     let mut lines = good();

@@ -121,6 +121,9 @@ keys! {
     check_retries: Count<0, 20> = "2" as "checks.retries";
     /// How long the agent is kept waiting for a person's decision before it is put to rest.
     hold: Duration = "2m" as "agent.hold";
+    /// How long the agent may say nothing while it works, before it is ended and its conversation is resumed. Claude Code
+    /// gives a command up to ten minutes and is silent meanwhile.
+    silence: Duration = "15m" as "agent.silence";
     /// The Claude Code program.
     /// Default: where `RUNYARD_CLAUDE` says, else where `cargo xtask setup` puts it, else `claude` in `PATH`.
     claude: Option<Program> = "" as "agent.claude";

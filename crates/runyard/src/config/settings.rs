@@ -37,6 +37,7 @@ impl Config {
             check_timeout: v.check_timeout,
             check_retries: usize::try_from(v.check_retries.0).unwrap_or(0),
             hold: v.hold,
+            silence: v.silence,
             transient_retries: v.transient_retries.0,
             backoff: v.backoff,
             backoff_cap: v.backoff_cap,
