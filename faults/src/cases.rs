@@ -24,10 +24,21 @@ pub enum Scenario {
     Poison,
     /// Nobody starts the server again.
     Alone,
+    /// On PostgreSQL: a server dies or stands still past its lease, and another one carries on.
+    TwoServers,
+    /// On PostgreSQL, whose processes die too.
+    Postgres,
+}
+
+impl Scenario {
+    /// Whether the record is on PostgreSQL.
+    pub fn on_postgres(self) -> bool {
+        matches!(self, Self::TwoServers | Self::Postgres)
+    }
 }
 
 /// The order in which cases come.
-const ORDER: [Scenario; 12] = [
+const ORDER: [Scenario; 14] = [
     Scenario::Stacked,
     Scenario::OneShot,
     Scenario::Stacked,
@@ -40,6 +51,8 @@ const ORDER: [Scenario; 12] = [
     Scenario::OneShot,
     Scenario::Trouble,
     Scenario::Alone,
+    Scenario::TwoServers,
+    Scenario::Postgres,
 ];
 
 /// What dies, hangs or fails.
@@ -57,6 +70,8 @@ pub enum Mode {
     Agent,
     /// The agent and then the server.
     Both,
+    /// A process of PostgreSQL that serves the server, which ends all of its connections.
+    Database,
     /// The server stands still for longer than its lease and goes on.
     Hang,
     /// It goes on after a while that is shorter than the lease.
@@ -78,7 +93,7 @@ impl Mode {
 
     /// Whether the server only stands still at the point and the harness does the rest.
     pub fn is_from_outside(self) -> bool {
-        matches!(self, Self::Group | Self::Shim | Self::Agent | Self::Both | Self::Hang)
+        matches!(self, Self::Group | Self::Shim | Self::Agent | Self::Both | Self::Database | Self::Hang)
     }
 
     /// What is ordered at the point, for the N-th time that it is reached.
@@ -88,7 +103,7 @@ impl Mode {
             Self::Exit => format!("exit@{at}"),
             Self::Slow => format!("sleep(700)@{at}"),
             Self::Error(times) => format!("return(planned by the harness)@{at}-{}", at + times - 1),
-            Self::Group | Self::Shim | Self::Agent | Self::Both | Self::Hang => format!("stop@{at}"),
+            Self::Group | Self::Shim | Self::Agent | Self::Both | Self::Database | Self::Hang => format!("stop@{at}"),
         }
     }
 }
@@ -172,6 +187,26 @@ impl Case {
                     // The plan passes; from then on the first step is hit again and again.
                     let at = if life == 0 { 2 } else { 1 };
                     faults.push(Fault { point, at, mode: Mode::Kill, pause: Duration::from_millis(20) });
+                }
+            }
+            Scenario::TwoServers => {
+                let of_it: Vec<_> =
+                    POINTS.iter().filter(|point| point.scenarios.contains(&Scenario::Stacked)).collect();
+                // What a server comes to that has a session to work on.
+                let of_it = &of_it[of_it.iter().position(|point| point.name == "crash-action-claimed").unwrap_or(0)..];
+                let point = of_it[usize::try_from(seed / 14).unwrap_or(0) * 5 % of_it.len()];
+                let at = dice.random_range(1..=point.times.min(12));
+                let mode = if dice.random_bool(0.7) { Mode::Hang } else { Mode::Group };
+                faults.push(Fault { point: point.name, at, mode, pause: Duration::ZERO });
+            }
+            Scenario::Postgres => {
+                for _ in 0..4 {
+                    let at = dice.random_range(1..=60);
+                    let database = dice.random_bool(0.5);
+                    let mode = if database { Mode::Database } else { Mode::Kill };
+                    let point =
+                        if dice.random_bool(0.5) { "crash-transaction-written" } else { "crash-transaction-done" };
+                    faults.push(Fault { point, at, mode, pause: Duration::from_millis(20) });
                 }
             }
             Scenario::Alone => {

@@ -8,7 +8,7 @@ pub use sandboxes::{Overrun, Up};
 use crate::{
     cases::{Case, Scenario},
     history::{End, Entry, What},
-    play::steps,
+    play::{KEY, steps},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,11 @@ pub fn check(case: &Case, history: &[Entry]) -> (Vec<String>, Vec<Overrun>) {
     }
     fenced(history, &mut wrong);
     stopped(history, &mut wrong);
+    for (at, _, report) in reports(history) {
+        if report.to_string().contains(KEY) {
+            wrong.push(format!("I8: at {at} ms an agent had the key"));
+        }
+    }
     let end = history.iter().rev().find_map(|entry| match &entry.what {
         What::End(end) => Some(end),
         _ => None,
@@ -199,14 +204,20 @@ fn once(case: &Case, end: &End, history: &[Entry], wrong: &mut Vec<String>) {
     }
 }
 
-/// I3: once a later life's way out was used, an earlier one's is not any more.
+/// I3: a session has one agent at a time, so once a later one has said something an earlier one's way out is closed.
 fn fenced(history: &[Entry], wrong: &mut Vec<String>) {
-    let mut newest = 0;
+    let mut agents: Vec<&str> = Vec::new();
     for (at, life, report) in reports(history) {
-        if life < newest {
-            wrong.push(format!("I3: at {at} ms something left through life {life} after life {newest}: {report}"));
+        let agent = text(report, "agent");
+        match agents.iter().position(|known| *known == agent) {
+            None => agents.push(agent),
+            Some(place) if place + 1 < agents.len() => {
+                wrong.push(format!(
+                    "I3: at {at} ms {agent} still spoke through life {life}, after its successor: {report}"
+                ));
+            }
+            Some(_) => {}
         }
-        newest = newest.max(life);
     }
 }
 

@@ -9,6 +9,8 @@ mod control;
 pub mod history;
 pub mod play;
 pub mod points;
+#[path = "../../crates/store/tests/it/postgres.rs"]
+mod postgres;
 mod processes;
 mod server;
 mod sink;

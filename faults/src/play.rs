@@ -3,6 +3,7 @@
 mod ending;
 mod person;
 mod plan;
+mod two;
 
 use crate::{
     cases::{Case, Fault, Mode, PATIENCE, Scenario},
@@ -74,11 +75,27 @@ pub async fn play(case: Case, programs: &Programs, options: &Options) -> Result<
     } else {
         Model::Sink(Sink::start(history.clone(), plan::told(&case)).await?)
     };
-    let data = place.join("data");
-    let sampler = tokio::spawn(processes::sample(Watch::of(vec![data.clone()]), history.clone()));
-    let stage = Stage { programs, options, home: place.path(), data: &data, model: &model, history: &history };
+    let data = [place.join("data"), place.join("other")];
+    let sampler = tokio::spawn(processes::sample(Watch::of(data.to_vec()), history.clone()));
+    let database = if case.scenario.on_postgres() { Some(crate::postgres::database().await) } else { None };
+    let stage = Stage {
+        programs,
+        options,
+        home: place.path(),
+        data: &data,
+        database: database.as_deref(),
+        model: &model,
+        history: &history,
+    };
     let mut happened = Vec::new();
-    let played = tokio::time::timeout(LIMIT, stage.lives(&case, &repository, &mut happened)).await;
+    let playing = async {
+        if case.scenario == Scenario::TwoServers {
+            stage.two_servers(&case, &repository, &mut happened).await
+        } else {
+            stage.lives(&case, &repository, &mut happened).await
+        }
+    };
+    let played = tokio::time::timeout(LIMIT, playing).await;
     let mut violations = match played {
         Ok(Ok(())) => Vec::new(),
         Ok(Err(error)) => vec![format!("harness: {error:#}")],
@@ -139,7 +156,8 @@ struct Stage<'a> {
     programs: &'a Programs,
     options: &'a Options,
     home: &'a Path,
-    data: &'a Path,
+    data: &'a [PathBuf; 2],
+    database: Option<&'a str>,
     model: &'a Model,
     history: &'a History,
 }
@@ -159,7 +177,7 @@ impl Stage<'_> {
         let planned = case.lives();
         for life in 0.. {
             let faults = planned.get(life).map_or(&[][..], Vec::as_slice);
-            let mut server = self.start(life, faults, case)?;
+            let mut server = self.start(life, 0, faults, case)?;
             let pause = {
                 let living = self.live(&mut server, faults, &up, happened);
                 tokio::select! {
@@ -192,16 +210,16 @@ impl Stage<'_> {
         }
     }
 
-    fn start(&self, life: usize, faults: &[Fault], case: &Case) -> Result<Server> {
+    fn start(&self, life: usize, place: usize, faults: &[Fault], case: &Case) -> Result<Server> {
         let agent = if case.real { &self.programs.claude } else { &self.programs.agent };
         let how = Start {
             program: &self.programs.runyard,
             agent,
             home: self.home,
-            data: self.data,
-            place: 0,
+            data: &self.data[place],
+            place,
             upstream: self.model.address(life),
-            database: None,
+            database: self.database,
             planted: &self.options.planted,
         };
         Server::start(&how, life, faults, self.history)
@@ -212,7 +230,7 @@ impl Stage<'_> {
         &self,
         server: &mut Server,
         faults: &[Fault],
-        up: &watch::Sender<Option<usize>>,
+        up: &watch::Sender<Option<(usize, usize)>>,
         happened: &mut Vec<(&'static str, Mode)>,
     ) -> Result<Duration> {
         let (pid, life) = (server.pid, server.life);
@@ -223,10 +241,10 @@ impl Stage<'_> {
         loop {
             let dead = tokio::select! {
                 how = server.ends() => Some(how),
-                () = self.until_up(), if !answered => {
+                () = self.until_up(0), if !answered => {
                     answered = true;
                     self.history.note(What::Up { life });
-                    up.send_replace(Some(life));
+                    up.send_replace(Some((life, 0)));
                     None
                 }
                 () = until_stopped(pid), if !struck && outside.is_some() => {
@@ -259,8 +277,8 @@ impl Stage<'_> {
         }
     }
 
-    async fn until_up(&self) {
-        while !crate::control::answers(self.data).await {
+    async fn until_up(&self, place: usize) {
+        while !crate::control::answers(&self.data[place]).await {
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
@@ -269,7 +287,7 @@ impl Stage<'_> {
     async fn strike(&self, fault: &Fault, pid: i32, life: usize, happened: &mut Vec<(&'static str, Mode)>) {
         happened.push((fault.point, fault.mode));
         self.history.note(What::Hung { life, hangs: true });
-        let mut watch = Watch::of(vec![self.data.to_owned()]);
+        let mut watch = Watch::of(self.data.to_vec());
         if matches!(fault.mode, Mode::Shim | Mode::Agent | Mode::Both) {
             for inhabitant in watch.look() {
                 let hit = match fault.mode {
@@ -291,15 +309,33 @@ impl Stage<'_> {
                 return;
             }
             Mode::Hang => tokio::time::sleep(PATIENCE * 2).await,
+            Mode::Database => self.kill_of_database(),
             _ => {}
         }
         self.history.note(What::Hung { life, hangs: false });
         processes::signal(pid, Signal::CONT);
     }
 
+    /// One of the processes of PostgreSQL that serve this case.
+    fn kill_of_database(&self) {
+        let name = self.database.and_then(|url| url.split('?').next()?.rsplit('/').next()).unwrap_or("none");
+        let mark = format!("runyard {name} ");
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command);
+            if command.contains(&mark)
+                && let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+            {
+                self.history.note(What::Done { to: format!("kill -9: {}", command.trim_end_matches('\0')) });
+                processes::signal(pid, Signal::KILL);
+                return;
+            }
+        }
+    }
+
     /// Nobody comes back: everything in the sandboxes ends by itself.
     async fn all_end_alone(&self) -> Result<()> {
-        let mut watch = Watch::of(vec![self.data.to_owned()]);
+        let mut watch = Watch::of(self.data.to_vec());
         let until = Instant::now() + PATIENCE + Duration::from_secs(30);
         while !watch.look().is_empty() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -336,8 +372,8 @@ fn reached(home: &Path, life: usize) -> BTreeMap<String, u64> {
 }
 
 /// A case that went wrong must not leave processes for the next one.
-fn tidy(data: &Path) {
-    for inhabitant in Watch::of(vec![data.to_owned()]).look() {
+fn tidy(data: &[PathBuf]) {
+    for inhabitant in Watch::of(data.to_vec()).look() {
         processes::signal(inhabitant.pid, Signal::KILL);
     }
 }

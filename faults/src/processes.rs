@@ -16,8 +16,9 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub struct Watch {
     /// The data directories, by their number.
     places: Vec<PathBuf>,
-    /// Which place and which sandbox a namespace belongs to.
-    known: HashMap<u64, (usize, String)>,
+    /// Which place and which sandbox a process with its namespace belongs to: both numbers are used again, so what was
+    /// not there at the last look is forgotten.
+    known: HashMap<(i32, u64), (usize, String)>,
     own: u64,
 }
 
@@ -50,17 +51,16 @@ impl Watch {
     /// Everybody now. Zombies are nobody.
     pub fn look(&mut self) -> Vec<Inhabitant> {
         let mut found = Vec::new();
+        let mut before = std::mem::take(&mut self.known);
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
             let process = entry.path();
             let Some(namespace) = namespace(&process).filter(|found| *found != self.own) else { continue };
+            let key = (pid, namespace);
             // One that is being built has not mounted anything of ours yet, so only what was found is remembered.
-            if let std::collections::hash_map::Entry::Vacant(unknown) = self.known.entry(namespace)
-                && let Some(home) = home_of(&self.places, &process)
-            {
-                unknown.insert(home);
-            }
-            let Some((place, sandbox)) = self.known.get(&namespace).cloned() else { continue };
+            let Some(home) = before.remove(&key).or_else(|| home_of(&self.places, &process)) else { continue };
+            let (place, sandbox) = home.clone();
+            self.known.insert(key, home);
             let Ok(command) = fs::read(process.join("cmdline")) else { continue };
             if command.is_empty() {
                 continue;

@@ -1,7 +1,10 @@
 //! The other end of the way out: a Messages API that notes what arrives and tells scripted agents what to do. Each life
 //! of a server has an address of its own, so that it is known by whose way out something came.
 
-use crate::history::{History, What};
+use crate::{
+    history::{History, What},
+    play::KEY,
+};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -79,7 +82,11 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
-        let answer = shared.answer(life, &body);
+        let (answer, report) = shared.answer(life, &body);
+        if report["event"] == "echo" {
+            echo(stream.get_mut()).await?;
+            continue;
+        }
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
             answer.len()
@@ -88,19 +95,35 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
     }
 }
 
+/// A stream of events that holds the key, cut in the middle: what the sandbox gets of it must not.
+async fn echo(stream: &mut TcpStream) -> Result<()> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    let (first, second) = KEY.split_at(KEY.len() / 2);
+    let begin = r#"data: {"type":"message_start","message":{"model":"scripted","usage":{"input_tokens":10,"output_tokens":5}}}"#;
+    for piece in
+        [format!("{begin}\n\ndata: {{\"type\":\"ping\",\"echo\":\"{first}"), format!("{second}\"}}\n\n"), String::new()]
+    {
+        stream.write_all(format!("{:x}\r\n{piece}\r\n", piece.len()).as_bytes()).await?;
+        stream.flush().await?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
 impl Shared {
-    fn answer(&self, life: usize, body: &[u8]) -> String {
+    fn answer(&self, life: usize, body: &[u8]) -> (String, Value) {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let report = body["messages"][0]["content"].as_str().unwrap_or_default();
         let report: Value = serde_json::from_str(report).unwrap_or_default();
         self.history.note(What::Reported { life, report: report.clone() });
         let orders = if report["event"] == "start" { self.orders(&report) } else { json!({}) };
-        json!({
+        let answer = json!({
             "type": "message", "role": "assistant", "model": "scripted", "stop_reason": "end_turn",
             "content": [{"type": "text", "text": orders.to_string()}],
             "usage": {"input_tokens": 10, "output_tokens": 5},
-        })
-        .to_string()
+        });
+        (answer.to_string(), report)
     }
 
     fn orders(&self, report: &Value) -> Value {

@@ -60,6 +60,9 @@ pub(crate) async fn succeed(
     let (w, e) = context.run_moves(RunEvent::Succeed, None)?;
     writes.extend(w);
     events.extend(e);
+    if faultpoint::planted!("planted-two-transactions") {
+        context.commit(&std::mem::take(&mut writes), &std::mem::take(&mut events)).await?;
+    }
     writes.push(done(context));
     faultpoint::crash_point!("crash-before-the-end");
     context.commit(&writes, &events).await?;

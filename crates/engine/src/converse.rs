@@ -275,7 +275,10 @@ async fn carry_on(context: &Arc<Context>, place: &Place, talk: &Talk, stage: &St
         prompt: Some(UserMessage { uuid: stage.prompt, text: talk.prompt.clone() }),
         tools: talk.tools.clone(),
         settings: settings(context),
-        resume: Some(Resume { consumed, journal }),
+        resume: Some(Resume {
+            consumed: consumed.saturating_sub(u64::from(faultpoint::planted!("planted-attach-off-by-one"))),
+            journal,
+        }),
     };
     Box::pin(drive(context, place, talk, stage.clone(), exec, turn)).await
 }

@@ -116,6 +116,9 @@ impl Engine {
                         return Ok(None);
                     }
                     shared.store.wait_for_events(id, seen).await;
+                    if faultpoint::planted!("planted-subscribe-after-snapshot") {
+                        seen = shared.session(session).await?.last_event.max(seen + 1) - 1;
+                    }
                 }
             }
         })

@@ -105,6 +105,11 @@ impl Agent {
                 self.line(number, orders)?;
             }
             self.report(&json!({"event": "wrote", "lines": count("lines")}))?;
+            if orders["echo"] == true {
+                let heard = self.call(&json!({"event": "echo"}), plain)?;
+                say(&self.message(&format!("msg_{}_echo", self.name), &json!({"type": "text", "text": heard})))?;
+                self.report(&json!({"event": "heard", "text": heard}))?;
+            }
             for file in orders["write"].as_array().into_iter().flatten() {
                 self.write(file[0].as_str().unwrap_or_default(), file[1].as_str().unwrap_or_default())?;
             }
@@ -307,14 +312,20 @@ impl Agent {
 
     /// Tells the other end of the way out something; what it answers.
     fn report(&self, report: &Value) -> Result<Value, End> {
+        let answer = self.call(report, message)?;
+        serde_json::from_str(&answer).map_err(|_| End::Failed)
+    }
+
+    /// The same; what is read out of the answer.
+    fn call(&self, report: &Value, read: fn(&str) -> Option<String>) -> Result<String, End> {
         let mut report = report.clone();
         report["agent"] = json!(self.name);
         let body = json!({"model": "scripted", "max_tokens": 1, "messages": [
             {"role": "user", "content": report.to_string()}]})
         .to_string();
         for _ in 0..TRIES {
-            if let Some(answer) = post(&body) {
-                return serde_json::from_str(&answer).map_err(|_| End::Failed);
+            if let Some(answer) = post(&body).and_then(|body| read(&body)) {
+                return Ok(answer);
             }
             thread::sleep(PAUSE);
         }
@@ -336,7 +347,29 @@ fn out(bytes: &[u8]) -> Result<(), End> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|_| End::Failed)
 }
 
-/// One call of the Messages API; the text of the answer.
+/// The text of a message.
+fn message(body: &str) -> Option<String> {
+    // Whole or in chunks: the document is between the outer braces.
+    let document = body.get(body.find('{')?..=body.rfind('}')?)?;
+    let document: Value = serde_json::from_str(document).ok()?;
+    document["content"][0]["text"].as_str().map(str::to_owned)
+}
+
+/// What comes in chunks, put together.
+fn plain(body: &str) -> Option<String> {
+    let (mut whole, mut rest) = (String::new(), body);
+    loop {
+        let (length, after) = rest.split_once("\r\n")?;
+        let length = usize::from_str_radix(length.trim(), 16).ok()?;
+        if length == 0 {
+            return Some(whole);
+        }
+        whole.push_str(after.get(..length)?);
+        rest = after.get(length + 2..)?;
+    }
+}
+
+/// One call of the Messages API; the body of the answer.
 fn post(body: &str) -> Option<String> {
     let key = std::env::var("ANTHROPIC_API_KEY").unwrap_or_default();
     let mut stream = TcpStream::connect("127.0.0.1:8080").ok()?;
@@ -353,8 +386,5 @@ fn post(body: &str) -> Option<String> {
     if !head.starts_with("HTTP/1.1 200") {
         return None;
     }
-    // Whole or in chunks: the document is between the outer braces.
-    let document = body.get(body.find('{')?..=body.rfind('}')?)?;
-    let document: Value = serde_json::from_str(document).ok()?;
-    document["content"][0]["text"].as_str().map(str::to_owned)
+    Some(body.to_owned())
 }

@@ -37,18 +37,27 @@ pub struct Overrun {
     pub up: Up,
 }
 
-/// Spans in which no server was at work: from, to, and whether one was started at the end.
-fn silences(history: &[Entry]) -> Vec<(u64, u64, bool)> {
+/// Spans in which no server was at work on a data directory: from, to, and whether one was started at the end.
+fn silences(history: &[Entry], wanted: usize) -> Vec<(u64, u64, bool)> {
+    let is_of = |life: &usize| {
+        let mut started = history.iter().filter_map(|entry| match &entry.what {
+            What::Started { life, place, .. } => Some((life, place)),
+            _ => None,
+        });
+        started.any(|(known, place)| known == life && *place == wanted)
+    };
     let mut silences = Vec::new();
     let mut since = None;
     let last = history.last().map_or(0, |entry| entry.at);
     for entry in history {
         match &entry.what {
-            What::Died { .. } | What::Hung { hangs: true, .. } => {
+            What::Died { life, .. } | What::Hung { life, hangs: true } if is_of(life) => {
                 since.get_or_insert(entry.at);
             }
-            What::Up { .. } => silences.extend(since.take().map(|from| (from, entry.at, true))),
-            What::Hung { hangs: false, .. } => silences.extend(since.take().map(|from| (from, entry.at, false))),
+            What::Up { life } if is_of(life) => silences.extend(since.take().map(|from| (from, entry.at, true))),
+            What::Hung { life, hangs: false } if is_of(life) => {
+                silences.extend(since.take().map(|from| (from, entry.at, false)))
+            }
             _ => {}
         }
     }
@@ -60,19 +69,18 @@ fn silences(history: &[Entry]) -> Vec<(u64, u64, bool)> {
 pub(super) fn overruns(history: &[Entry]) -> Vec<Overrun> {
     let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(0);
     let last = history.last().map_or(0, |entry| entry.at);
-    let mut lives: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    // A sandbox that is started again has the same id: what counts is each end.
+    let mut lives: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
     for entry in history {
-        if let What::Sandbox { sandbox, all, .. } = &entry.what {
-            // A sandbox that is started again has the same id: what counts is each end.
-            let life = lives.entry(sandbox).or_insert((entry.at, last));
-            life.1 = if *all == 0 { entry.at } else { last };
+        if let What::Sandbox { sandbox, place, .. } = &entry.what {
+            lives.entry(sandbox).or_insert((entry.at, *place));
         }
     }
     let mut overruns = Vec::new();
     let span = |from: u64, to: u64| Duration::from_millis(to.saturating_sub(from));
-    for (from, to, restarted) in silences(history) {
-        let deadline = from + patience;
-        for (sandbox, (begun, _)) in &lives {
+    for (sandbox, (begun, place)) in &lives {
+        for (from, to, restarted) in silences(history, *place) {
+            let deadline = from + patience;
             if *begun > from || !alive_at(history, sandbox, from) {
                 continue;
             }
@@ -80,12 +88,13 @@ pub(super) fn overruns(history: &[Entry]) -> Vec<Overrun> {
             if gone <= deadline || to <= deadline {
                 continue;
             }
+            let other = others_up(history, *place, deadline);
             if gone <= to {
-                overruns.push(Overrun { by: span(deadline, gone), up: Up::Nobody });
-            } else if restarted {
-                overruns.push(Overrun { by: span(to, gone), up: Up::Restarted });
+                let up = if other { Up::Server } else { Up::Nobody };
+                overruns.push(Overrun { by: span(deadline, gone), up });
             } else {
-                overruns.push(Overrun { by: span(to, gone), up: Up::Server });
+                let up = if restarted && !other { Up::Restarted } else { Up::Server };
+                overruns.push(Overrun { by: span(to, gone), up });
             }
         }
     }
@@ -105,6 +114,27 @@ pub(super) fn overruns(history: &[Entry]) -> Vec<Overrun> {
         }
     }
     overruns
+}
+
+/// Whether a server of another data directory was up.
+fn others_up(history: &[Entry], place: usize, at: u64) -> bool {
+    let mut up = std::collections::BTreeSet::new();
+    let mut places = BTreeMap::new();
+    for entry in history.iter().filter(|entry| entry.at <= at) {
+        match &entry.what {
+            What::Started { life, place, .. } => {
+                places.insert(*life, *place);
+            }
+            What::Up { life } | What::Hung { life, hangs: false } => {
+                up.insert(*life);
+            }
+            What::Died { life, .. } | What::Hung { life, hangs: true } => {
+                up.remove(life);
+            }
+            _ => {}
+        }
+    }
+    up.iter().any(|life| places.get(life).is_some_and(|found| *found != place))
 }
 
 fn alive_at(history: &[Entry], wanted: &str, at: u64) -> bool {

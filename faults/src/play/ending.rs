@@ -57,7 +57,7 @@ impl Person<'_> {
     /// What should be gone once the session is put away.
     pub(super) fn leftovers(&self) -> Vec<String> {
         let mut left: Vec<String> = self.sandboxes().into_iter().map(|name| format!("sandboxes/{name}")).collect();
-        let living = Watch::of(vec![self.data.clone()]).look();
+        let living = Watch::of(self.places.clone()).look();
         left.extend(living.into_iter().map(|inhabitant| format!("process: {}", inhabitant.command)));
         let name =
             self.data.parent().and_then(|home| home.file_name()).unwrap_or_default().to_string_lossy().into_owned();

@@ -11,11 +11,7 @@ use domain::{Mode, SessionNumber};
 use engine::{Command, NewSession, PullRequestRef, Selection};
 use product_tests::Repository;
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tokio::sync::watch;
 
 const LOOK: Duration = Duration::from_millis(60);
@@ -28,7 +24,8 @@ pub struct Person<'a> {
     pub(super) data: PathBuf,
     pub(super) repository: &'a Repository,
     pub(super) history: History,
-    pub(super) lives: watch::Receiver<Option<usize>>,
+    pub(super) places: Vec<PathBuf>,
+    pub(super) lives: watch::Receiver<Option<(usize, usize)>>,
     pub(super) session: i64,
     pub(super) log: Vec<Value>,
     pub(super) followed: Option<usize>,
@@ -38,13 +35,13 @@ impl<'a> Person<'a> {
     /// One who has not asked for anything yet.
     pub fn new(
         case: &'a Case,
-        data: &Path,
+        places: &[PathBuf],
         repository: &'a Repository,
         history: History,
-        lives: watch::Receiver<Option<usize>>,
+        lives: watch::Receiver<Option<(usize, usize)>>,
     ) -> Self {
-        let data = data.to_owned();
-        Self { case, data, repository, history, lives, session: 0, log: Vec::new(), followed: None }
+        let (data, places) = (places[0].clone(), places.to_vec());
+        Self { case, data, places, repository, history, lives, session: 0, log: Vec::new(), followed: None }
     }
 
     /// From the request to the end, with a look at the outside.
@@ -80,7 +77,8 @@ impl<'a> Person<'a> {
     async fn alive(&mut self) -> usize {
         loop {
             let life = *self.lives.borrow_and_update();
-            if let Some(life) = life {
+            if let Some((life, place)) = life {
+                self.data.clone_from(&self.places[place]);
                 if self.session > 0 && self.followed != Some(life) {
                     self.followed = Some(life);
                     let (data, history, session) = (self.data.clone(), self.history.clone(), self.session);
@@ -339,7 +337,8 @@ impl<'a> Person<'a> {
     }
 
     pub(super) fn sandboxes(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.data.join("sandboxes")).into_iter().flatten().flatten();
+        let entries =
+            self.places.iter().flat_map(|place| std::fs::read_dir(place.join("sandboxes"))).flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 }

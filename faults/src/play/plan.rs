@@ -33,7 +33,8 @@ fn runbook(steps: usize) -> String {
 pub fn told(case: &Case) -> Vec<Told> {
     let (lines, torn, pace) = (case.lines, case.torn, case.pace);
     let orders = |more: Value| {
-        let mut orders = json!({"lines": lines, "torn": torn, "pace": pace, "pause": 25});
+        let mut orders =
+            json!({"lines": lines, "torn": torn, "pace": pace, "pause": 25, "echo": case.seed.is_multiple_of(4)});
         for (name, value) in more.as_object().into_iter().flatten() {
             orders[name] = value.clone();
         }

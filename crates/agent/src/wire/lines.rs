@@ -77,6 +77,8 @@ impl Lines {
         if self.dropping {
             return;
         }
+        let cut = faultpoint::planted!("planted-utf8-cut").then(|| String::from_utf8_lossy(bytes).into_owned());
+        let bytes = cut.as_ref().map_or(bytes, String::as_bytes);
         if self.held.is_empty() {
             self.start = start;
         }

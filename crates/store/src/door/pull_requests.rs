@@ -68,10 +68,14 @@ impl<B: Backend> PullRequests for B {
 
 async fn open(rows: &mut dyn Rows, new: &PullRequest) -> Result<PullRequest> {
     let count = rows.lock_repository(new.repository).await?.ok_or_else(|| missing("repository", new.repository))?;
+    let mut new = new.clone();
+    if faultpoint::planted!("planted-pull-request-without-look-up") {
+        new.key = format!("{}#{count}", new.key);
+    }
     if let Some(old) = rows.pull_request_with_key(new.repository, &new.key).await? {
         return Ok(old);
     }
-    let new = PullRequest { number: count + 1, ..new.clone() };
+    let new = PullRequest { number: count + 1, ..new };
     rows.add_pull_request(&new).await?;
     Ok(new)
 }

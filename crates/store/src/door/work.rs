@@ -99,6 +99,7 @@ pub(super) async fn free(rows: &mut dyn Rows, session: SessionId, seen: Lease, g
     for mut action in rows.queue(session).await? {
         if action.state == ActionState::Running {
             action.state = action.state.next(ActionState::Queued)?;
+            action.handed_back += i64::from(faultpoint::planted!("planted-attempts-not-counted"));
             rows.put_action(&action, ActionState::Running).await?;
         }
     }
