@@ -286,7 +286,8 @@ impl Case {
 
 fn add(faults: &mut Vec<Fault>, point: &'static Point, at: u64, mode: Mode, pause: Duration) {
     if let Some(before) = point.after {
-        faults.push(Fault { point: before, at: 1, mode: Mode::Kill, pause: Duration::from_millis(20) });
+        let at = if before == "crash-output-stored" { 4 } else { 1 };
+        faults.push(Fault { point: before, at, mode: Mode::Kill, pause: Duration::from_millis(20) });
     }
     faults.push(Fault { point: point.name, at, mode, pause });
 }

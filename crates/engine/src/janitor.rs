@@ -73,7 +73,11 @@ async fn take_over_silent(shared: &Shared, watchers: &mut HashMap<SessionId, Wat
             watchers.remove(&session);
             continue;
         }
-        let now = shared.clock.monotonic();
+        let now = if faultpoint::planted!("planted-wall-clock-lease") {
+            std::time::Duration::from_micros(shared.now().0.unsigned_abs())
+        } else {
+            shared.clock.monotonic()
+        };
         let watcher = watchers.entry(session).or_insert_with(|| Watcher::new(lease, now));
         if watcher.observe(lease, now, shared.settings.lease) {
             let taken = shared.store.expire(session, watcher.seen(), shared.now()).await?;

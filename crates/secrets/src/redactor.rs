@@ -128,15 +128,16 @@ impl Redactor {
 impl RedactedStream {
     /// Takes a chunk and gives what is sure to hold no secret.
     pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
-        if faultpoint::planted!("planted-redaction-per-chunk") {
-            return Redactor { scanner: self.scanner.clone() }.redact(chunk);
-        }
         if self.scanner.is_empty() {
             return chunk.to_vec();
+        }
+        if faultpoint::planted!("planted-redaction-per-chunk") {
+            *self = Redactor { scanner: self.scanner.clone() }.stream();
         }
         let mut out = Vec::with_capacity(self.held.len() + chunk.len());
         self.scan(chunk);
         let decided = self.begin_of(self.read, self.scanner.depth(self.at));
+        let decided = if faultpoint::planted!("planted-redaction-per-chunk") { self.read } else { decided };
         self.write_up_to(decided, chunk, &mut out);
         out
     }

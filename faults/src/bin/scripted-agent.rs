@@ -196,6 +196,20 @@ impl Agent {
     fn ask(&mut self, call: &Value, question: &Value, orders: &Value) -> Result<bool, End> {
         let input = json!({"questions": [{"question": question, "header": "Choice", "multiSelect": false,
             "options": [{"label": "red", "description": "r"}, {"label": "blue", "description": "b"}]}]});
+        if self.asked_by_itself(call) {
+            let id = format!("msg_{}_ask", self.name);
+            let block = json!({"type": "tool_use", "id": call, "name": "AskUserQuestion", "input": input});
+            let events = [
+                json!({"type": "message_start", "message": {"id": id, "usage": {}}}),
+                json!({"type": "content_block_start", "index": 0, "content_block": block}),
+                json!({"type": "content_block_stop", "index": 0}),
+                json!({"type": "message_stop"}),
+            ];
+            for event in events {
+                say(&json!({"type": "stream_event", "session_id": self.session, "parent_tool_use_id": null,
+                    "event": event}))?;
+            }
+        }
         let decision = self.judged(call, "AskUserQuestion", &input)?;
         let name = call.as_str().unwrap_or_default().to_owned();
         if decision["permissionDecision"] == "defer" {
@@ -212,6 +226,11 @@ impl Agent {
         self.report(&json!({"event": "answered", "answer": answer}))?;
         self.tool(&name, "AskUserQuestion", &input, answer.is_string())?;
         Ok(true)
+    }
+
+    /// Whether a call is this process's own, and not one that was put off by an earlier one.
+    fn asked_by_itself(&self, call: &Value) -> bool {
+        call.as_str().is_some_and(|call| call.contains(&self.name))
     }
 
     /// The question that the last process of this conversation left open.

@@ -17,7 +17,7 @@ impl Person<'_> {
         self.look().await?;
         let session = SessionNumber(self.session);
         let view = self.read(&Command::Session { session }).await?;
-        let list = self.read(&Command::PullRequests { session: Some(session), repository: None }).await?;
+        let list = self.read(&Command::PullRequests { session: None, repository: None }).await?;
         let mut comments = Vec::new();
         for line in list.as_array().into_iter().flatten() {
             let number = line["pull_request"]["number"].as_i64().unwrap_or(0);

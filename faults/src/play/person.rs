@@ -178,6 +178,10 @@ impl<'a> Person<'a> {
     /// Answers what is asked; tries again what was given up.
     async fn help(&mut self) -> Result<()> {
         if let Some(request) = self.open_question() {
+            if self.case.seed.is_multiple_of(2) {
+                // Long enough for the call to be put off and the action to be put to rest.
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+            }
             let answers: BTreeMap<String, String> = [("Which colour?".to_owned(), COLOUR.to_owned())].into();
             let answer = domain::Answer::Answers { answers };
             let request = request.parse().ok();

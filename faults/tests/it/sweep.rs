@@ -7,7 +7,7 @@ use faults::{
 use std::sync::Arc;
 
 /// Cases that come to different points; between them they hold more than twenty kills.
-const SEEDS: [u64; 7] = [3, 4, 7, 12, 20, 21, 23];
+const SEEDS: [u64; 7] = [3, 4, 7, 8, 10, 11, 14];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_break_no_promise() {
