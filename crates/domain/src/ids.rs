@@ -84,6 +84,8 @@ ids! {
     ServerId,
     /// A machine that holds local sandboxes; the same over restarts.
     HostId,
+    /// A stored secret; the same when its value is replaced.
+    SecretId,
 }
 
 /// A session's number within its account, shown as `r/42`.

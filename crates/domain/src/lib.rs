@@ -28,7 +28,7 @@ pub use generation::{EPOCHS_PER_GENERATION, Generation};
 pub use git::{BranchName, CommitId, InvalidBranch, InvalidCommit};
 pub use ids::{
     AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, RepositoryId, RequestId, RunId, SandboxId,
-    ServerId, SessionId, SessionNumber, StepId, UserId,
+    SecretId, ServerId, SessionId, SessionNumber, StepId, UserId,
 };
 pub use lease::{Lease, Watcher};
 pub use request::{Answer, Choice, Question, Request, RequestKind, RequestState};

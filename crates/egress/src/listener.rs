@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::fs::{AtFlags, Mode, OFlags};
-use secrets::{Redactor, Secret};
+use secrets::{Known, Secret};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ pub struct Route {
     pub surrogate: Secret,
     /// Asked before each call.
     pub gate: Arc<dyn Gate>,
+    /// What no answer may bring into the sandbox, besides the key.
+    pub known: Known,
     /// For the cost of what was used.
     pub prices: PriceTable,
 }
@@ -107,8 +109,11 @@ impl Listener {
         tasks.spawn(settle(unsettled, route.gate.clone()));
         let connections = Arc::new(Semaphore::new(route.upstream.limits.connections));
         let in_flight = Arc::new(Semaphore::new(route.upstream.limits.in_flight));
-        let redactor = Redactor::new([&route.key]);
-        let proxy = Arc::new(Proxy { route, redactor, in_flight, accounts });
+        // Learned here too, whatever the caller knows; but a word that happens to be the key of one route is nothing that
+        // all others should hide.
+        let known = if route.key.is_weak() { route.known.apart() } else { route.known.clone() };
+        known.learn([&route.key]);
+        let proxy = Arc::new(Proxy { route, known, in_flight, accounts });
         let accept =
             Accept { listener, allowed: [uid, own], connections, proxy, closed: closed.clone(), tasks: tasks.clone() };
         tasks.spawn(accept.run());

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use secrets::{RedactedStream, Redactor};
+use secrets::{Known, RedactedStream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -23,7 +23,7 @@ use crate::policy::{Asked, answer_headers, check_target, describe, request_heade
 /// What all requests of one sandbox share.
 pub(crate) struct Proxy {
     pub(crate) route: Route,
-    pub(crate) redactor: Redactor,
+    pub(crate) known: Known,
     pub(crate) in_flight: Arc<Semaphore>,
     /// To the task that tells the gate what was used. A call that is dropped half-way cannot take its account with it.
     pub(crate) accounts: mpsc::UnboundedSender<Statement>,
@@ -115,7 +115,8 @@ impl Proxy {
             }
         };
         let status = answer.status();
-        let headers = answer_headers(answer.headers(), &self.redactor);
+        let redactor = self.known.redactor();
+        let headers = answer_headers(answer.headers(), &redactor);
         let request_id = headers.get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         self.route
             .gate
@@ -138,13 +139,13 @@ impl Proxy {
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let body = if is_stream {
             let chunks = answer.bytes_stream().map(|chunk| chunk.map_err(reqwest::Error::without_url)).boxed();
-            let redacted = Some(self.redactor.stream());
+            let redacted = Some(redactor.stream());
             streamed(stream::unfold(Passing { chunks, redacted, account, _permit: permit }, Passing::next).boxed())
         } else {
             let whole = self.collect(answer).await?;
             account.meter.whole(&whole);
             account.settle().await;
-            full(self.redactor.redact(&whole))
+            full(redactor.redact(&whole))
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -169,7 +170,7 @@ impl Proxy {
         let detail = chain(&error.without_url());
         Denied::bad_gateway(format!(
             "the connection to the Messages API {reason}: {}",
-            self.redactor.redact_text(&detail)
+            self.known.redactor().redact_text(&secrets::without_userinfo(&detail))
         ))
     }
 }
@@ -201,7 +202,7 @@ impl Passing {
                 }
                 Some(Err(error)) => {
                     let proxy = self.account.proxy.clone();
-                    let why = proxy.redactor.redact_text(&chain(&error));
+                    let why = proxy.known.redactor().redact_text(&chain(&error));
                     proxy.route.gate.note(Note::UpstreamFailed { why: format!("the answer broke off: {why}") }).await;
                     self.account.settle().await;
                     return Some((Err(std::io::Error::other("the upstream's answer broke off")), self));

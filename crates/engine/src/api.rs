@@ -3,8 +3,8 @@
 
 use domain::{
     Action, Answer, BranchName, Budget, Change, ChangeState, CommitId, Event, Failure, MicroUsd, Mode, PrMode,
-    RepositoryId, Request as Ask, RequestId, Run, RunbookVersion, SandboxState, Session, SessionNumber, StepState,
-    Timestamp, Usage,
+    RepositoryId, Request as Ask, RequestId, Run, RunbookVersion, SandboxState, SecretId, Session, SessionNumber,
+    StepState, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -191,6 +191,26 @@ pub enum Command {
         /// Told on top.
         instructions: Option<String>,
     },
+    /// All stored secrets, without their values. Answers with [`Reply::Secrets`].
+    Secrets,
+    /// Stores a secret. The caller seals the value, which so never travels. Answers with [`Reply::Done`].
+    PutSecret {
+        /// Its id, to which the value is sealed.
+        id: SecretId,
+        /// Its name.
+        name: String,
+        /// The envelope, in hexadecimal.
+        sealed: String,
+        /// Gives one that is there another value; else there must be none.
+        replace: bool,
+    },
+    /// Removes a stored secret. Answers with [`Reply::Done`].
+    RemoveSecret {
+        /// Its name.
+        name: String,
+    },
+    /// Seals all stored secrets under the keyring's current key. Answers with [`Reply::Resealed`].
+    ResealSecrets,
     /// Merges a pull request. Answers with [`Reply::Merged`].
     Merge {
         /// Which one.
@@ -323,6 +343,15 @@ pub enum Reply {
     PullRequests(Vec<PullRequestLine>),
     /// One pull request.
     PullRequest(Box<PullRequestView>),
+    /// Stored secrets by name.
+    Secrets(Vec<SecretLine>),
+    /// How many secrets were sealed anew, and how many are still sealed under an old key.
+    Resealed {
+        /// Sealed anew.
+        sealed: usize,
+        /// Still under an old key.
+        left: usize,
+    },
     /// The commit that the merge made, and what was done to the pull requests above.
     Merged {
         /// The commit on the base branch.
@@ -330,6 +359,21 @@ pub enum Reply {
         /// For the person.
         notes: Vec<String>,
     },
+}
+
+/// A stored secret in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretLine {
+    /// Its id.
+    pub id: SecretId,
+    /// Its name.
+    pub name: String,
+    /// The id of the key under which it is sealed.
+    pub key: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its value was given last.
+    pub changed_at: Timestamp,
 }
 
 /// A session in a list.

@@ -2,6 +2,7 @@
 //! its process is gone.
 
 mod host;
+mod pieces;
 
 pub(crate) use host::{NoTools, OwnTools};
 

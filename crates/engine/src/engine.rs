@@ -7,6 +7,7 @@ use crate::{
     halt::chain,
     janitor, people,
     shared::{Shared, ensure_user},
+    vault::{Keys, Secrets},
     worker,
     workspace::MODEL_PORT,
 };
@@ -33,8 +34,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The record.
     pub store: Arc<dyn Store>,
-    /// The Messages API's key; without one no session can be made.
-    pub key: Option<secrets::Secret>,
+    /// Secrets; without a key for the Messages API no session can be made.
+    pub secrets: Secrets,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
@@ -61,23 +62,36 @@ impl Engine {
     ///
     /// Errors are for the person who starts it: what is missing on this machine, and how to get it.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, Problem> {
-        let Parts { settings, store, key, clock, mint, owner, mut sandbox, alone, work } = parts;
+        let Parts { settings, store, secrets, clock, mint, owner, mut sandbox, alone, work } = parts;
         let account = store.account(&Account { id: AccountId::new(mint.as_ref()), name: "default".to_owned() }).await?;
         let owner = ensure_user(store.as_ref(), mint.as_ref(), account.id, &owner, Role::Admin).await?;
         let host = host_id(&settings.data_dir, mint.as_ref())?;
         sandbox.tools.extend(agent_mounts(&settings)?);
         let provider = sandbox::LocalProvider::new(sandbox).map_err(|error| environment(&error))?;
-        let git = forge::Git::new("git", &settings.data_dir.join("git")).await?;
+        let git = forge::Git::new("git", &settings.data_dir.join("git")).await?.hiding(secrets.known.clone());
         let generation = store.generation(&Generation::first(mint.as_ref(), clock.now())).await?;
         let forge = forge::LocalForge::new(git.clone(), store.clone(), clock.clone()).of_generation(generation);
-        let mut shared =
-            Shared::new(settings, store, Arc::new(provider), (forge, git), clock, mint, key, (account, owner), host);
+        let mut shared = Shared::new(
+            settings,
+            store,
+            Arc::new(provider),
+            (forge, git),
+            clock,
+            mint,
+            Keys::new(secrets),
+            (account, owner),
+            host,
+        );
         shared.generation = Some(generation);
         let shared = Arc::new(shared);
         let engine = Arc::new(Self { shared: shared.clone(), tasks: TaskTracker::new() });
         shared.works.store(work, Ordering::Relaxed);
         if work {
             generation::take_up(&shared).await?;
+            // What cannot be read cannot be hidden either: nothing runs until it is mended.
+            shared.keys.refresh(shared.account.id).await?;
+            // A change of keys that was cut off is finished.
+            shared.keys.reseal(shared.account.id).await?;
             if alone {
                 janitor::take_over_everything(&shared).await?;
             }

@@ -27,13 +27,15 @@ mod shared;
 pub mod simulation;
 mod stack;
 mod tree;
+mod vault;
 mod waits;
 mod worker;
 mod workspace;
 
 pub use api::{
     Command, Edit, NewSession, Person, Phase, Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView,
-    Reply, Selection, SessionLine, SessionView, StepView,
+    Reply, SecretLine, Selection, SessionLine, SessionView, StepView,
 };
 pub use engine::{Engine, Parts};
 pub use settings::{AgentSettings, Settings, ToolRules};
+pub use vault::Secrets;

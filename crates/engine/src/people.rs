@@ -19,7 +19,7 @@ pub(crate) use noticing::notice;
 pub(crate) use publishing::publish_options;
 pub(crate) use runbooks::{keeps_what_is_done, take_out_gone, version_event, version_of};
 
-use crate::{Command, Person, Problem, Reply, shared::Shared};
+use crate::{Command, Person, Problem, Reply, shared::Shared, vault};
 use domain::Actor;
 
 /// How often a command is tried again when a worker or another person changed something at the same moment.
@@ -48,6 +48,9 @@ fn is_one_commit(command: &Command) -> bool {
             | Command::PullRequestComment { .. }
             | Command::PullRequestRevise { .. }
             | Command::Merge { .. }
+            | Command::PutSecret { .. }
+            | Command::RemoveSecret { .. }
+            | Command::ResealSecrets
     )
 }
 
@@ -99,6 +102,16 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         }
         Command::PullRequestRevise { pull_request, instructions } => {
             reviews::revise(shared, &user, &pull_request, instructions.as_deref()).await
+        }
+        Command::Secrets => Ok(Reply::Secrets(shared.keys.list(shared.account.id).await?)),
+        Command::PutSecret { id, name, sealed, replace } => {
+            let new = vault::sealed(id, shared.account.id, name, &sealed, shared.now())?;
+            shared.keys.put(new, replace).await.map(|()| Reply::Done)
+        }
+        Command::RemoveSecret { name } => shared.keys.remove(shared.account.id, &name).await.map(|()| Reply::Done),
+        Command::ResealSecrets => {
+            let (sealed, left) = shared.keys.reseal(shared.account.id).await?;
+            Ok(Reply::Resealed { sealed, left })
         }
         Command::Merge { pull_request, squash } => merging::merge(shared, &pull_request, squash).await,
     }

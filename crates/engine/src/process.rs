@@ -76,6 +76,8 @@ async fn follow(context: &Context, mut exec: Exec, limit: usize) -> Result<(Done
     let run = context.run_id()?;
     let id = exec.id();
     let (mut stdout, mut stderr, mut log) = (Vec::new(), Vec::new(), Vec::new());
+    // In the order in which it came, so that what is cut by chunks or goes to both streams in turn is found together.
+    let mut shown = context.shared.keys.known.redactor().stream();
     let mut truncated = false;
     let mut pending = BytesMut::new();
     let mut stored = 0;
@@ -93,18 +95,22 @@ async fn follow(context: &Context, mut exec: Exec, limit: usize) -> Result<(Done
         let Some(chunk) = chunk else { break };
         let keep = chunk.bytes.len().min(limit - stdout.len() - stderr.len());
         truncated |= keep < chunk.bytes.len();
-        log.extend_from_slice(&chunk.bytes[..keep]);
         match chunk.stream {
             Stream::Stdout => stdout.extend_from_slice(&chunk.bytes[..keep]),
             Stream::Stderr => stderr.extend_from_slice(&chunk.bytes[..keep]),
         }
-        pending.extend_from_slice(&chunk.bytes);
+        let safe = shown.push(&chunk.bytes);
+        log.extend_from_slice(&safe[..safe.len().min(limit.saturating_sub(log.len()))]);
+        pending.extend_from_slice(&safe);
         show_at.get_or_insert_with(|| Instant::now() + SHOW_EVERY);
         if pending.len() >= PIECE {
             stored = store(context, (run, id), stored, &mut pending).await?;
             show_at = None;
         }
     }
+    let safe = shown.finish();
+    log.extend_from_slice(&safe[..safe.len().min(limit.saturating_sub(log.len()))]);
+    pending.extend_from_slice(&safe);
     stored = store(context, (run, id), stored, &mut pending).await?;
     let status = exec.wait().await?;
     let reached = exec.reached(&status);

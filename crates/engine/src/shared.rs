@@ -1,6 +1,6 @@
 //! What every part of the engine has in common.
 
-use crate::{Person, Problem, ProblemCode, Settings};
+use crate::{Person, Problem, ProblemCode, Settings, vault::Keys};
 use domain::{
     Account, AccountId, Clock, CommitId, Generation, HostId, Mint, Repository, RepositoryId, Role, ServerId, Session,
     SessionId, SessionNumber, Timestamp, User, UserId,
@@ -26,8 +26,8 @@ pub(crate) struct Shared {
     pub git: forge::Git,
     pub clock: Arc<dyn Clock>,
     pub mint: Arc<dyn Mint>,
-    /// The Messages API's key, if there is one.
-    pub key: Option<secrets::Secret>,
+    /// Secrets, with the Messages API's key.
+    pub keys: Keys,
     /// The account of this server.
     pub account: Account,
     /// Who asks when nobody else is named.
@@ -63,7 +63,7 @@ impl Shared {
         (forge, git): (forge::LocalForge, forge::Git),
         clock: Arc<dyn Clock>,
         mint: Arc<dyn Mint>,
-        key: Option<secrets::Secret>,
+        keys: Keys,
         (account, owner): (Account, User),
         host: HostId,
     ) -> Self {
@@ -76,7 +76,7 @@ impl Shared {
             git,
             clock,
             mint,
-            key,
+            keys,
             account,
             owner,
             server,

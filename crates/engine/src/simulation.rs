@@ -8,6 +8,7 @@ use crate::{
     halt::Halt,
     janitor,
     shared::Shared,
+    vault::Keys,
     worker,
 };
 use async_trait::async_trait;
@@ -167,7 +168,8 @@ pub fn start(parts: Parts, tools: &Tools) -> ServerId {
     let provider = Arc::new(nowhere::Nowhere);
     let host = HostId::new(mint.as_ref());
     let both = (forge, tools.0.clone());
-    let mut shared = Shared::new(settings(pace), store, provider, both, clock, mint, None, (account, owner), host);
+    let mut shared =
+        Shared::new(settings(pace), store, provider, both, clock, mint, Keys::none(), (account, owner), host);
     shared.script = Some(script);
     let shared = Arc::new(shared);
     for _ in 0..pace.workers {

@@ -127,10 +127,8 @@ async fn forget(context: &Context, mut record: SandboxRecord, provider: Option<&
 /// The session's sandbox, made when there is none, with its way out open for the current run.
 pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
     let shared = &context.shared;
-    let key = shared
-        .key
-        .clone()
-        .ok_or_else(|| Halt::failed("there is no key for the Messages API; set ANTHROPIC_API_KEY"))?;
+    let key = shared.keys.model_key(shared.account.id).await.map_err(|problem| Halt::failed(problem.to_string()))?;
+    let key = key.ok_or_else(|| Halt::failed("there is no key for the Messages API; set ANTHROPIC_API_KEY"))?;
     let mirror = context.mirror().await?;
     let held = context.sandbox.lock().clone();
     let adopted = match held {
@@ -160,6 +158,7 @@ pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
         key,
         surrogate: surrogate.clone(),
         gate: gate.clone(),
+        known: shared.keys.known.clone(),
         prices: egress::PriceTable::default(),
     };
     let uid = match sandbox.record() {

@@ -125,17 +125,19 @@ impl Mirror {
         author: &Signature,
         committer: &Signature,
     ) -> Result<CommitId, Error> {
+        // The one place where words of ours and of strangers get into objects of git.
+        let safe = |text: &str| self.git().safe(text);
         let mut call = self.call("commit-tree");
         for parent in parents {
             call = call.args(["-p", parent.as_str()]);
         }
         for (role, who) in [("AUTHOR", author), ("COMMITTER", committer)] {
             call = call
-                .env(format!("GIT_{role}_NAME"), clean_name(&who.name, &who.email))
+                .env(format!("GIT_{role}_NAME"), clean_name(&safe(&who.name), &who.email))
                 .env(format!("GIT_{role}_EMAIL"), clean_email(&who.email))
                 .env(format!("GIT_{role}_DATE"), format!("@{} +0000", who.at.0.max(0) / 1_000_000));
         }
-        call.arg(tree.as_str()).stdin(message.render()).run().await?.id()
+        call.arg(tree.as_str()).stdin(safe(&message.render())).run().await?.id()
     }
 }
 

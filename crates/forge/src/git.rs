@@ -9,6 +9,7 @@ mod run;
 pub(crate) use run::{Call, Confine};
 
 use crate::Error;
+use secrets::Known;
 use std::{
     ffi::{OsStr, OsString},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -44,6 +45,7 @@ const CONFIGURATION: &str = "[safe]
 #[derive(Debug, Clone)]
 pub struct Git {
     inner: Arc<Inner>,
+    known: Known,
 }
 
 #[derive(Debug)]
@@ -78,7 +80,18 @@ impl Git {
             search.push(":");
         }
         search.push(SEARCH);
-        Ok(Self { inner: Arc::new(Inner { program, home, search }) })
+        Ok(Self { inner: Arc::new(Inner { program, home, search }), known: Known::nothing() })
+    }
+
+    /// The same, with what must not get into a commit's message.
+    #[must_use]
+    pub fn hiding(self, known: Known) -> Self {
+        Self { known, ..self }
+    }
+
+    /// A text for a commit.
+    pub(crate) fn safe(&self, text: &str) -> String {
+        self.known.redactor().redact_text(text)
     }
 
     /// The program's version, such as `2.39.5`.

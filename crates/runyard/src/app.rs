@@ -13,6 +13,7 @@ use domain::Clock;
 use engine::{Person, Problem};
 use futures::future::BoxFuture;
 use jiff::tz::TimeZone;
+use secrets::Known;
 use std::{io::IsTerminal as _, sync::Arc};
 use tokio::sync::mpsc;
 
@@ -53,6 +54,8 @@ pub struct App {
     pub zone: TimeZone,
     /// Puts the parts together.
     pub compose: Compose,
+    /// What this process knows to be secret.
+    pub known: Known,
     /// The command in short, for others who find the data directory taken.
     pub name: &'static str,
     /// How much more to say.

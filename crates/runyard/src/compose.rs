@@ -8,9 +8,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{Event, SessionNumber, SystemClock, SystemMint};
-use engine::{Command, Engine, Parts, Person, Problem, ProblemCode, Reply};
+use engine::{Command, Engine, Parts, Person, Problem, ProblemCode, Reply, Secrets};
 use futures::stream::{BoxStream, StreamExt as _};
-use secrets::{Secret, SecretError};
+use secrets::{Known, Secret, SecretError};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::{OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
@@ -19,18 +20,18 @@ use std::{
 };
 use store::{SqlStore, StoreError, StoreOptions};
 
-/// Puts the real parts together.
-pub fn compose() -> Compose {
-    Box::new(|config, owner, workers| {
-        let config = config.clone();
+/// Puts the real parts together; all of them hide what is `known`.
+pub fn compose(known: Known) -> Compose {
+    Box::new(move |config, owner, workers| {
+        let (config, known) = (config.clone(), known.clone());
         Box::pin(async move {
-            let engine = start(&config, owner, workers).await?;
-            Ok(Arc::new(Embedded(engine)) as Arc<dyn Backend>)
+            let engine = start(&config, owner, workers, known.clone()).await?;
+            Ok(Arc::new(Embedded { engine, known }) as Arc<dyn Backend>)
         })
     })
 }
 
-async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<Engine>, Problem> {
+async fn start(config: &Config, owner: Person, workers: Workers, known: Known) -> Result<Arc<Engine>, Problem> {
     faultpoint::arm().map_err(|why| Problem::new(ProblemCode::BadRequest, format!("the faults to make: {why}")))?;
     let location = config.database_url();
     if config.values.database_url.is_none() {
@@ -38,7 +39,9 @@ async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<E
             Problem::new(ProblemCode::Environment, format!("failed to make the database closed to others: {error}"))
         })?;
     }
-    let store = SqlStore::open(&location, StoreOptions::default()).await.map_err(|error| database(&error))?;
+    let store =
+        SqlStore::open(&location, StoreOptions::hiding(known.clone())).await.map_err(|error| database(&error))?;
+    let store = Arc::new(store);
     // The engine refuses to make a session without the program and without the key; looking at sessions needs neither.
     let claude = claude(config).unwrap_or_else(|_| {
         // Runs then fail with an error that names what was looked for.
@@ -46,13 +49,20 @@ async fn start(config: &Config, owner: Person, workers: Workers) -> Result<Arc<E
     });
     let key = match key(config) {
         Ok(key) => Some(key),
+        Err(SecretError::Unset(_) | SecretError::Empty(_)) if config.values.key_secret.is_some() => None,
         Err(SecretError::Unset(_)) => None,
         Err(error) => return Err(Problem::new(ProblemCode::Environment, chain(&error))),
     };
     Engine::start(Parts {
         settings: config.engine_settings(claude),
-        store: Arc::new(store),
-        key,
+        store: store.clone(),
+        secrets: Secrets {
+            key,
+            key_name: config.values.key_secret.clone(),
+            known,
+            vault: store,
+            keyring: config.keyring.clone(),
+        },
         clock: Arc::new(SystemClock::new()),
         mint: Arc::new(SystemMint),
         owner,
@@ -82,7 +92,7 @@ pub fn claude(config: &Config) -> Result<PathBuf, agent::NotFound> {
     found.canonicalize().map_err(|_| agent::NotFound { tried: found.display().to_string() })
 }
 
-/// The key of the Messages API: from the environment, else from the configured file.
+/// The key of the Messages API from outside: the environment, else the configured file.
 pub fn key(config: &Config) -> Result<Secret, SecretError> {
     match (Secret::from_env("ANTHROPIC_API_KEY"), &config.values.key_file) {
         (Err(SecretError::Unset(_) | SecretError::Empty(_)), Some(path)) => Secret::from_file(path),
@@ -99,24 +109,54 @@ pub fn database(error: &StoreError) -> Problem {
     }
 }
 
-/// The engine as the control socket wants it.
-struct Embedded(Arc<Engine>);
+/// The engine as the control socket wants it. Everything that it answers passes here, for this process and for others.
+struct Embedded {
+    engine: Arc<Engine>,
+    known: Known,
+}
+
+impl Embedded {
+    fn safe_problem(&self, mut problem: Problem) -> Problem {
+        problem.message = crate::log::safe(&problem.message, &self.known);
+        problem.mend = problem.mend.map(|mend| crate::log::safe(&mend, &self.known));
+        problem
+    }
+
+    /// The answer without what is known to be secret: the record may be older than the secret.
+    fn safe<T: Serialize + DeserializeOwned>(&self, answer: T) -> Result<T, Problem> {
+        let redactor = self.known.redactor();
+        if redactor.is_empty() {
+            return Ok(answer);
+        }
+        let broken = |error: serde_json::Error| {
+            Problem::new(ProblemCode::Internal, format!("an answer cannot be masked: {error}"))
+        };
+        let mut json = serde_json::to_value(&answer).map_err(broken)?;
+        if redactor.redact_json(&mut json) { serde_json::from_value(json).map_err(broken) } else { Ok(answer) }
+    }
+}
 
 #[async_trait]
 impl Backend for Embedded {
     async fn call(&self, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
-        self.0.call(who, command).await
+        let answer = self.engine.call(who, command).await.map_err(|problem| self.safe_problem(problem))?;
+        self.safe(answer)
     }
 
     fn follow(self: Arc<Self>, session: SessionNumber, after: i64) -> BoxStream<'static, Result<Event, Problem>> {
-        self.0.follow(session, after).boxed()
+        let events = self.engine.follow(session, after);
+        let safe = move |event: Result<Event, Problem>| match event {
+            Ok(event) => self.safe(event),
+            Err(problem) => Err(self.safe_problem(problem)),
+        };
+        events.map(safe).boxed()
     }
 
     async fn shutdown(&self) {
-        self.0.shutdown().await;
+        self.engine.shutdown().await;
     }
 
     async fn superseded(&self) -> Problem {
-        self.0.superseded().await
+        self.engine.superseded().await
     }
 }

@@ -29,7 +29,7 @@ pub struct Embedded {
 impl Embedded {
     /// Takes the parts, listens, and owns the data directory until it is dropped.
     pub async fn start(app: &App, lock: Lock, workers: Workers) -> Result<Self, Failure> {
-        crate::log::start(&app.config, app.name, app.verbose)?;
+        crate::log::start(&app.config, app.name, app.verbose, &app.known)?;
         let backend = (app.compose)(&app.config, app.who.clone(), workers).await?;
         let server = control::listen(&app.config.data_dir, Arc::clone(&backend)).map_err(|error| {
             Failure::environment(format!("failed to listen in {}: {error}", app.config.data_dir.display()))

@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 #[cfg(test)]
 mod fixtures;
+mod hardening;
 mod input;
 mod live;
 mod log;
@@ -28,6 +29,7 @@ use clap::Parser as _;
 use cli::{Cli, Command, SessionCommand};
 use exit::{Exit, Failure};
 use screen::Screen;
+use secrets::Known;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
@@ -35,18 +37,21 @@ use std::{
 };
 
 fn main() -> ExitCode {
+    hardening::shut_memory();
+    let known = Known::nothing();
+    log::tell_panics(&known);
     let cli = Cli::parse();
-    match run(cli) {
+    match run(cli, &known) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
             // There is no one left to tell when this fails.
-            let _ = writeln!(io::stderr(), "error: {failure}");
+            let _ = writeln!(io::stderr(), "{}", log::safe(&format!("error: {failure}"), &known));
             ExitCode::from(failure.exit.code())
         }
     }
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
+fn run(cli: Cli, known: &Known) -> Result<Exit, Failure> {
     let style = app::style(cli.global.color);
     let live = io::stdout().is_terminal() && io::stderr().is_terminal();
     let mut screen = Screen::new(Box::new(io::stdout()), Box::new(io::stderr()), live, style);
@@ -82,7 +87,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             interrupts,
             clock: Arc::new(domain::SystemClock::new()),
             zone: jiff::tz::TimeZone::system(),
-            compose: compose::compose(),
+            compose: compose::compose(known.clone()),
+            known: known.clone(),
             name: name(&cli.command),
             verbose: cli.global.verbose,
         };
@@ -100,6 +106,7 @@ fn name(command: &Command) -> &'static str {
         Command::Session(_) | Command::Attach(_) => "session",
         Command::Repo(_) => "repo",
         Command::Pr(_) => "pr",
+        Command::Secret(_) => "secret",
         Command::Doctor(_) => "doctor",
         Command::Backup(_) => "backup",
         Command::Restore { .. } => "restore",
@@ -119,6 +126,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit, Failure> {
         Command::Attach(args) => commands::session(app, SessionCommand::Attach(args)).await,
         Command::Repo(command) => commands::repo(app, command).await,
         Command::Pr(command) => commands::pull_request(app, command).await,
+        Command::Secret(command) => commands::secret(app, command).await,
         Command::Backup(args) => commands::backup::make(app, args).await,
         Command::Restore { file, replace, json } => commands::backup::restore(app, &file, replace, json.json).await,
         Command::Doctor(json) => Ok(doctor::doctor(app, json.json).await),

@@ -177,6 +177,7 @@ pub fn person(dir: &Path, play: &Arc<Play>, typed: Option<&[&'static str]>) -> S
             let play: Arc<dyn Backend> = Arc::clone(&play) as Arc<dyn Backend>;
             Box::pin(async move { Ok(play) })
         }),
+        known: secrets::Known::nothing(),
         name: "run",
         verbose: 0,
     };

@@ -94,23 +94,30 @@ impl Redactor {
         String::from_utf8_lossy(&self.redact(text.as_bytes())).into_owned()
     }
 
-    /// Redacts every text in a JSON value, names of fields too.
-    pub fn redact_json(&self, json: &mut Value) {
+    /// Redacts every text in a JSON value, names of fields too; true when there was something to redact.
+    pub fn redact_json(&self, json: &mut Value) -> bool {
+        if self.is_empty() {
+            return false;
+        }
         match json {
             Value::String(text) => {
-                if self.finds_in(text.as_bytes()) {
+                let found = self.finds_in(text.as_bytes());
+                if found {
                     *text = self.redact_text(text);
                 }
+                found
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Array(items) => items.iter_mut().fold(false, |found, item| self.redact_json(item) | found),
             Value::Object(fields) => {
+                let mut found = fields.values_mut().fold(false, |found, value| self.redact_json(value) | found);
                 if fields.keys().any(|name| self.finds_in(name.as_bytes())) {
+                    found = true;
                     *fields =
                         std::mem::take(fields).into_iter().map(|(name, it)| (self.redact_text(&name), it)).collect();
                 }
-                fields.values_mut().for_each(|value| self.redact_json(value));
+                found
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
 
@@ -384,7 +391,8 @@ mod tests {
     fn texts_in_json_go_and_its_structure_stays() {
         let redactor = Redactor::new([&Secret::new(KEY)]);
         let mut json = serde_json::json!({"a": [KEY, {KEY: 1, "b": null}], "n": 1.5});
-        redactor.redact_json(&mut json);
+        assert!(redactor.redact_json(&mut json));
+        assert!(!redactor.redact_json(&mut json), "there is nothing left to redact");
         assert_eq!(json, serde_json::json!({"a": [MASK, {MASK: 1, "b": null}], "n": 1.5}));
     }
 

@@ -4,7 +4,8 @@
 //! keeps rows. So SQLite, PostgreSQL and memory cannot disagree about a rule.
 
 use crate::{
-    Check, Comment, ExecRow, OutputChunk, PullRequest, SessionFilter, StdinLine, StoreError, Thread, wake::Wake,
+    Check, Comment, ExecRow, OutputChunk, PullRequest, Reseal, SealedSecret, SessionFilter, StdinLine, StoreError,
+    Thread, wake::Wake,
 };
 use async_trait::async_trait;
 use domain::{
@@ -13,6 +14,7 @@ use domain::{
     RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber,
     Step, StepId, StepState, Timestamp, User, UserId,
 };
+use secrets::Known;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -29,6 +31,12 @@ pub trait Backend: Send + Sync {
 
     /// Who waits for what.
     fn wake(&self) -> &Wake;
+
+    /// What may not be written down.
+    fn known(&self) -> &Known;
+
+    /// Overwrites what is left of removed rows outside of the tables, as far as it can.
+    async fn wipe_removed(&self) -> Result<()>;
 
     /// True when the transaction lost against another one and may win when it is tried again.
     fn lost_a_race(&self, error: &StoreError) -> bool;
@@ -57,7 +65,16 @@ pub struct LeaseRow {
 /// All rows, in a transaction or outside.
 #[async_trait]
 pub trait Rows:
-    AccountRows + GenerationRows + SessionRows + WorkRows + RunRows + RequestRows + BlobRows + PullRequestRows + Send
+    AccountRows
+    + GenerationRows
+    + SessionRows
+    + WorkRows
+    + RunRows
+    + RequestRows
+    + BlobRows
+    + PullRequestRows
+    + SecretRows
+    + Send
 {
     /// Tells other servers once the transaction commits.
     async fn announce(&mut self, news: News) -> Result<()>;
@@ -210,6 +227,20 @@ pub trait BlobRows {
     /// Its size in bytes.
     async fn blob_size(&mut self, hash: BlobHash) -> Result<Option<i64>>;
     async fn blob_chunks(&mut self, hash: BlobHash) -> Result<Vec<Vec<u8>>>;
+}
+
+/// Sealed secrets.
+#[async_trait]
+pub trait SecretRows {
+    /// Adds a secret unless its name is taken: false when it was.
+    async fn add_secret(&mut self, new: &SealedSecret) -> Result<bool>;
+    /// Replaces value and time; false when there is none with this id, account and name.
+    async fn put_secret(&mut self, new: &SealedSecret) -> Result<bool>;
+    /// Replaces the value when it still is the one that was seen.
+    async fn reseal_secret(&mut self, reseal: &Reseal) -> Result<bool>;
+    async fn remove_secret(&mut self, account: AccountId, name: &str) -> Result<bool>;
+    /// By name.
+    async fn secrets(&mut self, account: AccountId) -> Result<Vec<SealedSecret>>;
 }
 
 /// Pull requests of the local forge.

@@ -1,4 +1,8 @@
-//! What lasts: sessions and their event logs, the action queue, leases, blobs, the local forge's pull requests.
+//! What lasts: sessions and their event logs, the action queue, leases, blobs, the local forge's pull requests, sealed
+//! secrets.
+//!
+//! Everything that is written passes `door/clean.rs`, which takes out what is known to be secret. A store cannot be opened
+//! without saying what that is.
 //!
 //! [`Store`] says what may be asked. [`SqlStore`] keeps it in SQLite or PostgreSQL; [`MemoryStore`] keeps it in memory,
 //! for simulations. The rules are written once (`door`), over the rows that each of them keeps (`backend`).
@@ -11,6 +15,7 @@ mod error;
 mod memory;
 mod pull_request;
 mod sql;
+mod vault;
 mod wake;
 
 pub use contract::{
@@ -20,3 +25,4 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use pull_request::{Check, Comment, PullRequest, PullRequestState, PullRequests, Thread};
 pub use sql::{Examined, Source, SqlStore, StoreOptions};
+pub use vault::{Reseal, SealedSecret, Vault};

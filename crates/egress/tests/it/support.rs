@@ -59,6 +59,7 @@ pub fn route(base_url: &str, limits: Limits, gate: Arc<Recording>) -> Route {
         key: Secret::new(KEY),
         surrogate: Secret::new(SURROGATE),
         gate,
+        known: secrets::Known::nothing(),
         prices: PriceTable::default(),
     }
 }

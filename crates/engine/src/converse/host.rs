@@ -1,6 +1,9 @@
 //! What the engine does for a running agent: stores what it does, decides about its calls, asks people.
 
-use super::Talk;
+use super::{
+    Talk,
+    pieces::{Pieces, without_pieces},
+};
 use crate::{
     context::{Context, LetGo},
     halt::Halt,
@@ -66,6 +69,7 @@ pub(super) struct EngineHost {
     waits: AtomicBool,
     own_calls: Mutex<HashMap<String, String>>,
     missed: Mutex<Option<String>>,
+    pieces: Mutex<Pieces>,
     /// Why the store refused, when it did: the driver only knows that it must end.
     halt: Mutex<Option<Halt>>,
 }
@@ -82,6 +86,7 @@ impl EngineHost {
             waits: AtomicBool::new(false),
             own_calls: Mutex::new(HashMap::new()),
             missed: Mutex::new(None),
+            pieces: Mutex::default(),
             halt: Mutex::new(None),
             context,
         }
@@ -243,12 +248,14 @@ impl Host for EngineHost {
         for event in &batch.events {
             self.note_own_calls(event);
         }
-        let events: Vec<EventPayload> = batch.events.into_iter().filter_map(|event| payload(run, event)).collect();
+        let events = self.pieces.lock().pass(batch.events, &self.context.shared.keys.known);
+        let events: Vec<EventPayload> = events.into_iter().filter_map(|event| payload(run, event)).collect();
         let from = self.consumed.load(Ordering::Relaxed);
         let mut writes = vec![Write::ExecProgress { id: self.exec, consumed: batch.consumed, ended: None }];
-        if !batch.raw.is_empty() {
+        let raw = without_pieces(&batch.raw);
+        if !raw.is_empty() {
             faultpoint::crash_point!("crash-output-taken");
-            let blob = self.context.put_blob(batch.raw).await?;
+            let blob = self.context.put_blob(raw).await?;
             faultpoint::crash_point!("crash-output-blob");
             writes.push(Write::Output(OutputChunk { exec: self.exec, from, to: batch.consumed, blob }));
         }

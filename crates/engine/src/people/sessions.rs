@@ -117,9 +117,10 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         None => None,
     };
     let labels = checked_labels(&new.labels)?;
-    if shared.key.is_none() {
+    if shared.keys.model_key(shared.account.id).await?.is_none() {
         return Err(Problem::new(ProblemCode::Environment, "there is no key for the Messages API").mend(
-            "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file",
+            "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file, or store \
+             it with `runyard secret set` and name it in anthropic.key_secret",
         ));
     }
     if !shared.settings.agent.claude.is_file() {

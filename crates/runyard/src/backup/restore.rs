@@ -146,7 +146,7 @@ async fn prepare(
 ) -> Result<(Generation, Vec<Repository>), Failure> {
     let failed = |error: StoreError| super::failed("bring the record up to date", &error);
     let location = record.display().to_string();
-    let store = SqlStore::open(&location, StoreOptions::default()).await.map_err(failed)?;
+    let store = SqlStore::open(&location, StoreOptions::hiding(secrets::Known::nothing())).await.map_err(failed)?;
     let account = Account { id: AccountId::new(mint), name: "default".to_owned() };
     let account = store.account(&account).await.map_err(failed)?;
     let repositories = store.repositories(account.id).await.map_err(failed)?;
@@ -160,7 +160,7 @@ async fn prepare(
             seen = seen.max(found.number);
         }
     }
-    if !sqlite && let Ok(there) = SqlStore::open(target, StoreOptions::default()).await {
+    if !sqlite && let Ok(there) = SqlStore::open(target, StoreOptions::hiding(secrets::Known::nothing())).await {
         seen = seen.max(there.known_generation().await.ok().flatten().map_or(0, |known| known.number));
         there.close().await;
     }

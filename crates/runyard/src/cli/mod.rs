@@ -1,9 +1,11 @@
 //! The command line: what can be typed, with help and examples.
 
 mod pull_request;
+mod secret;
 mod session;
 
 pub use pull_request::{PrCommand, PrNumber};
+pub use secret::{SecretArgs, SecretCommand};
 pub use session::{AttachArgs, Limit, Limits, SessionArg, SessionCommand, Wait};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -80,6 +82,9 @@ pub enum Command {
     /// Work with pull requests of the built-in forge
     #[command(subcommand)]
     Pr(PrCommand),
+    /// Store secrets, such as the key of the Messages API
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Check runbooks
     #[command(after_help = "Exit codes: 0 all can be used, 1 some have errors, 2 some could not be read.\n\n\
                             Example: runyard lint plans/*.md --format json")]

@@ -9,6 +9,7 @@ mod pages;
 mod pull_request;
 mod repo;
 mod run;
+mod secret;
 mod serve;
 mod session;
 
@@ -18,6 +19,7 @@ pub use pages::{completions, man, version};
 pub use pull_request::pull_request;
 pub use repo::repo;
 pub use run::run;
+pub use secret::secret;
 pub use serve::serve;
 pub use session::session;
 

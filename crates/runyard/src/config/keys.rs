@@ -146,6 +146,12 @@ keys! {
     base_url: ApiAddress = "https://api.anthropic.com" as "anthropic.base_url";
     /// A file of mode 0600 that holds the API key. `ANTHROPIC_API_KEY` in the environment goes before it.
     key_file: Option<PathBuf> = "" as "anthropic.key_file";
+    /// The name of a stored secret that holds the API key (`runyard secret set NAME`), used when neither
+    /// `ANTHROPIC_API_KEY` nor `anthropic.key_file` is there.
+    key_secret: Option<String> = "" as "anthropic.key_secret";
+    /// The file of the keys under which stored secrets are sealed; never within the data directory.
+    /// Default: `/etc/runyard/keyring` for root, else `$XDG_CONFIG_HOME/runyard/keyring` (`~/.config/runyard/keyring`).
+    keyring: Option<PathBuf> = "" as "secrets.keyring";
     /// How often the agent itself asks the Messages API again, before its run counts as a passing failure.
     agent_retries: Count<0, 100> = "6" as "retry.agent";
     /// How often a passing failure (overload, lost connection) is retried.

@@ -110,6 +110,8 @@ pub struct Config {
     pub origins: BTreeMap<&'static str, Origin>,
     /// The data directory, whoever chose it.
     pub data_dir: PathBuf,
+    /// The file of the keys of stored secrets, whoever chose it.
+    pub keyring: PathBuf,
     /// The file that was read.
     pub file: Option<PathBuf>,
     /// What a person should know, such as variables that look misspelt.
@@ -127,8 +129,14 @@ impl Config {
     pub fn load(flags: &Flags, around: &Surroundings<'_>) -> Result<Self, ConfigError> {
         let values =
             Values::defaults().map_err(|message| ConfigError { place: "defaults".into(), message, help: None })?;
-        let mut config =
-            Self { values, origins: BTreeMap::new(), data_dir: PathBuf::new(), file: None, warnings: Vec::new() };
+        let mut config = Self {
+            values,
+            origins: BTreeMap::new(),
+            data_dir: PathBuf::new(),
+            keyring: PathBuf::new(),
+            file: None,
+            warnings: Vec::new(),
+        };
 
         let named = flags
             .config
@@ -157,7 +165,21 @@ impl Config {
             config.read_environment(around)?;
             config.read_flags(flags)?;
         }
+        config.keyring = config.find_keyring(around)?;
         Ok(config)
+    }
+
+    /// Where the keyring is: chosen, or the usual place.
+    fn find_keyring(&self, around: &Surroundings<'_>) -> Result<PathBuf, ConfigError> {
+        let path = self.values.keyring.clone().unwrap_or_else(|| default_keyring(around));
+        if path.starts_with(&self.data_dir) {
+            let place =
+                self.origins.get("secrets.keyring").map_or_else(|| "secrets.keyring".into(), ToString::to_string);
+            let message = format!("the keyring {} lies within the data directory", path.display());
+            let help = "who has a copy of the data directory must not have the keys too: name a place outside of it";
+            return Err(ConfigError { place, message, help: Some(help.into()) });
+        }
+        Ok(path)
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
@@ -281,6 +303,18 @@ fn misspelt(variables: &[String]) -> Vec<String> {
             None => format!("the variable {name} is no setting"),
         })
         .collect()
+}
+
+fn default_keyring(around: &Surroundings<'_>) -> PathBuf {
+    let config_home = (around.variable)("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = match (around.root, config_home, &around.home) {
+        (true, ..) => PathBuf::from("/etc"),
+        (false, Some(folder), _) => folder,
+        (false, None, Some(home)) => home.join(".config"),
+        // The data directory was named, so that there needs to be no home.
+        (false, None, None) => PathBuf::from("/etc"),
+    };
+    folder.join("runyard/keyring")
 }
 
 fn default_data_dir(around: &Surroundings<'_>) -> Result<PathBuf, ConfigError> {

@@ -95,7 +95,7 @@ async fn database(config: &Config) -> Check {
     let check = if missing {
         ok(NAME, "will be made at the first start")
     } else {
-        match store::SqlStore::open(&location, store::StoreOptions::default()).await {
+        match store::SqlStore::open(&location, store::StoreOptions::hiding(secrets::Known::nothing())).await {
             Ok(store) => {
                 store.close().await;
                 ok(NAME, format!("{}, up to date", if sqlite { "SQLite" } else { "PostgreSQL" }))

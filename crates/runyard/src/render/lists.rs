@@ -7,7 +7,7 @@ use super::{
     time::moment,
 };
 use domain::{Action, ActionState, Repository, RunbookVersion, VersionStep};
-use engine::{SessionLine, SessionView};
+use engine::{SecretLine, SessionLine, SessionView};
 use jiff::tz::TimeZone;
 
 /// Rows in columns: cells are padded to the widest one, the last is not. Cells must not be coloured; `paint` colours
@@ -39,6 +39,17 @@ pub fn no_sessions(any: bool, archived: bool) -> &'static str {
         (true, false) => "All sessions are archived. See them: runyard session list --all",
         (true, true) => "No session is archived. See the others: runyard session list",
     }
+}
+
+/// Stored secrets, one line each.
+pub fn secrets(lines: &[SecretLine], zone: &TimeZone) -> Vec<String> {
+    if lines.is_empty() {
+        return vec!["No secret is stored. Store one: runyard secret set NAME < FILE".to_owned()];
+    }
+    let row = |line: &SecretLine| {
+        vec![line.name.clone(), format!("changed {}", moment(line.changed_at, zone)), format!("key {}", line.key)]
+    };
+    table(&lines.iter().map(row).collect::<Vec<_>>(), |_, _, cell| cell.to_owned())
 }
 
 /// Sessions, one line each.

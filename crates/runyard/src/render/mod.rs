@@ -16,7 +16,7 @@ mod time;
 
 pub use ask::request_lines;
 pub use clean::{clean, one_line};
-pub use lists::{action_words, counted, no_sessions, queue, queued_as, repositories, sessions, versions};
+pub use lists::{action_words, counted, no_sessions, queue, queued_as, repositories, secrets, sessions, versions};
 pub use log::LogRenderer;
 pub use markdown::markdown;
 pub use pull_request::{diff, diff_stat, pull_request, pull_requests};

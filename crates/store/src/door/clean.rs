@@ -1,31 +1,57 @@
-//! The one place where U+0000 is taken out of texts: PostgreSQL cannot keep it, and agents write it.
+//! The one place where texts are made fit to be kept: everything that is written passes here.
 //!
-//! Every NUL becomes U+FFFD, the replacement character, in all three stores, so that they answer alike.
+//! What is known to be secret becomes [`secrets::MASK`]. Every NUL becomes U+FFFD, the replacement character, in all
+//! three stores, so that they answer alike: PostgreSQL cannot keep it, and agents write it.
 
 use crate::{Check, Comment, PullRequest, StoreError, Thread, Write};
 use domain::{
     Account, Action, ActionKind, Change, EventPayload, Repository, Request, RequestState, Run, RunbookVersion,
     SandboxRecord, Session, User,
 };
+use secrets::Redactor;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
+use std::{borrow::Cow, ops::Deref};
 
-/// A value without NUL in any of its texts.
-pub(super) trait Clean: Sized {
-    fn clean(&self) -> Result<Self, StoreError>;
+/// A value with nothing in its texts that may not be kept. Only this file makes one, and the rules of the store take
+/// nothing else, so that nobody can forget to look.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cleaned<T>(T);
+
+impl<T> Deref for Cleaned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
-impl Clean for String {
-    fn clean(&self) -> Result<Self, StoreError> {
-        Ok(text(self))
+/// A value that can be made fit to be kept.
+pub(super) trait Clean: Sized {
+    /// The value with nothing in its texts that may not be kept.
+    fn clean(&self, redactor: &Redactor) -> Result<Cleaned<Self>, StoreError> {
+        self.without(redactor).map(Cleaned)
     }
+
+    #[doc(hidden)]
+    fn without(&self, redactor: &Redactor) -> Result<Self, StoreError>;
+}
+
+/// All of them, cleaned.
+pub(super) fn all<T: Clean>(values: &[T], redactor: &Redactor) -> Result<Vec<Cleaned<T>>, StoreError> {
+    values.iter().map(|value| value.clean(redactor)).collect()
+}
+
+/// Bytes that are complete, with nothing secret in them.
+pub(super) fn bytes<'b>(bytes: &'b [u8], redactor: &Redactor) -> Cleaned<Cow<'b, [u8]>> {
+    Cleaned(if redactor.finds_in(bytes) { Cow::Owned(redactor.redact(bytes)) } else { Cow::Borrowed(bytes) })
 }
 
 macro_rules! by_json {
     ($($type:ty),* $(,)?) => {$(
         impl Clean for $type {
-            fn clean(&self) -> Result<Self, StoreError> {
-                through_json(self)
+            fn without(&self, redactor: &Redactor) -> Result<Self, StoreError> {
+                through_json(self, redactor)
             }
         }
     )*};
@@ -53,19 +79,20 @@ by_json!(
 );
 
 impl Clean for Write {
-    fn clean(&self) -> Result<Self, StoreError> {
+    fn without(&self, redactor: &Redactor) -> Result<Self, StoreError> {
+        let text = |it: &str| text(it, redactor);
         Ok(match self {
-            Self::AddRunbook(version, leaves) => Self::AddRunbook(version.clean()?, leaves.clone()),
-            Self::Enqueue(action) => Self::Enqueue(action.clean()?),
-            Self::ActionKind(id, kind) => Self::ActionKind(*id, kind.clean()?),
-            Self::AddRun(run) => Self::AddRun(run.clean()?),
+            Self::AddRunbook(version, leaves) => Self::AddRunbook(version.without(redactor)?, leaves.clone()),
+            Self::Enqueue(action) => Self::Enqueue(action.without(redactor)?),
+            Self::ActionKind(id, kind) => Self::ActionKind(*id, kind.without(redactor)?),
+            Self::AddRun(run) => Self::AddRun(run.without(redactor)?),
             Self::Run { id, from, event, message } => {
                 Self::Run { id: *id, from: *from, event: *event, message: message.as_deref().map(text) }
             }
-            Self::PutChange(change) => Self::PutChange(change.clean()?),
-            Self::AddRequest(request) => Self::AddRequest(request.clean()?),
-            Self::Request(id, state) => Self::Request(*id, state.clean()?),
-            Self::PutSandbox(sandbox) => Self::PutSandbox(sandbox.clean()?),
+            Self::PutChange(change) => Self::PutChange(change.without(redactor)?),
+            Self::AddRequest(request) => Self::AddRequest(request.without(redactor)?),
+            Self::Request(id, state) => Self::Request(*id, state.without(redactor)?),
+            Self::PutSandbox(sandbox) => Self::PutSandbox(sandbox.without(redactor)?),
             Self::AddExec(exec) => {
                 let mut exec = exec.clone();
                 exec.purpose = text(&exec.purpose);
@@ -82,7 +109,7 @@ impl Clean for Write {
                 Self::Stdin(line)
             }
             Self::Title(title) => Self::Title(text(title)),
-            Self::Journal(key, note) => Self::Journal(text(key), note.clean()?),
+            Self::Journal(key, note) => Self::Journal(text(key), note.without(redactor)?),
             Self::Step { .. }
             | Self::Action { .. }
             | Self::RequestStop(_)
@@ -97,33 +124,36 @@ impl Clean for Write {
     }
 }
 
-/// A text without NUL.
-pub(super) fn text(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+/// A text with nothing in it that may not be kept.
+pub(super) fn text(text: &str, redactor: &Redactor) -> String {
+    redactor.redact_text(text).replace('\0', "\u{fffd}")
 }
 
-fn through_json<T: Serialize + DeserializeOwned + Clone>(value: &T) -> Result<T, StoreError> {
+fn through_json<T: Serialize + DeserializeOwned + Clone>(value: &T, redactor: &Redactor) -> Result<T, StoreError> {
     let damaged = |error: serde_json::Error| StoreError::Damaged { what: "value to store", detail: error.to_string() };
-    let written = serde_json::to_string(value).map_err(damaged)?;
-    if !written.contains("\\u0000") {
-        return Ok(value.clone());
-    }
-    let mut json = serde_json::from_str(&written).map_err(damaged)?;
-    clean_json(&mut json);
-    serde_json::from_value(json).map_err(damaged)
+    let mut json = serde_json::to_value(value).map_err(damaged)?;
+    let changed = redactor.redact_json(&mut json) | clean_json(&mut json);
+    if changed { serde_json::from_value(json).map_err(damaged) } else { Ok(value.clone()) }
 }
 
-fn clean_json(json: &mut Json) {
+/// True when there was a NUL.
+fn clean_json(json: &mut Json) -> bool {
     match json {
-        Json::String(string) if string.contains('\0') => *string = text(string),
-        Json::Array(items) => items.iter_mut().for_each(clean_json),
-        Json::Object(fields) => {
-            for (key, mut value) in std::mem::take(fields) {
-                clean_json(&mut value);
-                fields.insert(text(&key), value);
-            }
+        Json::String(string) if string.contains('\0') => {
+            *string = string.replace('\0', "\u{fffd}");
+            true
         }
-        _ => {}
+        Json::Array(items) => items.iter_mut().fold(false, |changed, item| clean_json(item) | changed),
+        Json::Object(fields) => {
+            let mut changed = fields.values_mut().fold(false, |changed, field| clean_json(field) | changed);
+            if fields.keys().any(|name| name.contains('\0')) {
+                changed = true;
+                *fields =
+                    std::mem::take(fields).into_iter().map(|(name, it)| (name.replace('\0', "\u{fffd}"), it)).collect();
+            }
+            changed
+        }
+        _ => false,
     }
 }
 
@@ -136,7 +166,8 @@ mod tests {
     fn nul_goes_from_texts_keys_and_depths_and_nothing_else_changes() {
         let dirty = json!({"a\0": ["x\0y", {"b": "\0"}], "n": 1.5, "literal": "\\u0000"});
         let clean = json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "n": 1.5, "literal": "\\u0000"});
-        assert_eq!(dirty.clean().expect("cleans"), clean);
-        assert_eq!(clean.clean().expect("cleans"), clean);
+        let nothing = Redactor::new([]);
+        assert_eq!(*dirty.clean(&nothing).expect("cleans"), clean);
+        assert_eq!(*clean.clean(&nothing).expect("cleans"), clean);
     }
 }

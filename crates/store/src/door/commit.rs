@@ -1,6 +1,6 @@
 //! The rules of the one door: what a write may do to a session.
 
-use super::clean::Clean;
+use super::clean::Cleaned;
 use crate::{
     Committed, ExecRow, Fence, OutputChunk, StdinLine, StoreError, Write,
     backend::{News, Rows},
@@ -20,8 +20,8 @@ pub(super) async fn commit(
     rows: &mut dyn Rows,
     session: SessionId,
     fence: Fence,
-    writes: &[Write],
-    events: &[EventPayload],
+    writes: &[Cleaned<Write>],
+    events: &[Cleaned<EventPayload>],
     now: Timestamp,
 ) -> Result<Committed> {
     // Taking the numbers locks the session's row, also when there are none to take: its commits happen one after
@@ -31,7 +31,7 @@ pub(super) async fn commit(
     check_fence(rows, session, fence).await?;
     let mut writing = Writing { rows, session, now };
     for write in writes {
-        writing.apply(write.clean()?).await?;
+        writing.apply(Write::clone(write)).await?;
     }
     append(rows, session, last_event - count, events, now).await?;
     if may_bring_work(writes) {
@@ -41,8 +41,8 @@ pub(super) async fn commit(
 }
 
 /// True when an action may be ready to be claimed after these writes.
-pub(super) fn may_bring_work(writes: &[Write]) -> bool {
-    writes.iter().any(|write| matches!(write, Write::Enqueue(_) | Write::Action { .. }))
+pub(super) fn may_bring_work(writes: &[Cleaned<Write>]) -> bool {
+    writes.iter().any(|write| matches!(**write, Write::Enqueue(_) | Write::Action { .. }))
 }
 
 /// Appends events whose numbers were taken: the first one gets the number after `after`.
@@ -50,11 +50,11 @@ pub(super) async fn append(
     rows: &mut dyn Rows,
     session: SessionId,
     after: i64,
-    events: &[EventPayload],
+    events: &[Cleaned<EventPayload>],
     now: Timestamp,
 ) -> Result<()> {
     for (number, event) in (after + 1..).zip(events) {
-        let payload = serde_json::to_string(&event.clean()?)
+        let payload = serde_json::to_string(&**event)
             .map_err(|error| StoreError::Damaged { what: "event to store", detail: error.to_string() })?;
         rows.add_event(session, number, now, &payload).await?;
     }

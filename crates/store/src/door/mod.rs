@@ -3,6 +3,7 @@
 mod clean;
 mod commit;
 mod pull_requests;
+mod vault;
 mod work;
 
 use crate::{
@@ -11,14 +12,14 @@ use crate::{
     backend::{Backend, Rows},
 };
 use async_trait::async_trait;
-use clean::Clean as _;
+use clean::{Clean as _, Cleaned};
 use commit::missing;
 use domain::{
     Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, Event, EventPayload, ExecId, Generation, Lease,
     Repository, RepositoryId, Request, Role, Run, RunId, RunbookVersion, SandboxRecord, ServerId, Session, SessionId,
     SessionNumber, Step, Timestamp, User, UserId,
 };
-use std::pin::pin;
+use std::{borrow::Cow, pin::pin};
 use tokio::time::timeout;
 use work::Attempt;
 
@@ -75,12 +76,12 @@ impl<B: Backend> Store for B {
     }
 
     async fn account(&self, new: &Account) -> Result<Account> {
-        let new = new.clean()?;
+        let new = new.clean(&self.known().redactor())?;
         transact!(self, |rows| account(rows, &new))
     }
 
     async fn user(&self, new: &User) -> Result<User> {
-        let new = new.clean()?;
+        let new = new.clean(&self.known().redactor())?;
         transact!(self, |rows| user(rows, &new))
     }
 
@@ -93,7 +94,7 @@ impl<B: Backend> Store for B {
     }
 
     async fn add_repository(&self, new: &Repository) -> Result<Repository> {
-        let new = new.clean()?;
+        let new = new.clean(&self.known().redactor())?;
         transact!(self, |rows| add_repository(rows, &new))
     }
 
@@ -112,9 +113,11 @@ impl<B: Backend> Store for B {
         events: &[EventPayload],
         now: Timestamp,
     ) -> Result<Session> {
-        let new = new.clean()?;
-        let actions = actions.iter().map(clean::Clean::clean).collect::<Result<Vec<_>>>()?;
-        let made = transact!(self, |rows| work::create_session(rows, &new, &actions, events, now))?;
+        let redactor = self.known().redactor();
+        let new = new.clean(&redactor)?;
+        let actions = clean::all(actions, &redactor)?;
+        let events = clean::all(events, &redactor)?;
+        let made = transact!(self, |rows| work::create_session(rows, &new, &actions, &events, now))?;
         self.wake().announce_work();
         Ok(made)
     }
@@ -141,12 +144,15 @@ impl<B: Backend> Store for B {
         now: Timestamp,
     ) -> Result<Committed> {
         faultpoint::error_point!("fail-commit", StoreError::injected);
-        let committed = transact!(self, |rows| commit::commit(rows, session, fence, writes, events, now))?;
+        let redactor = self.known().redactor();
+        let writes = clean::all(writes, &redactor)?;
+        let payloads = clean::all(events, &redactor)?;
+        let committed = transact!(self, |rows| commit::commit(rows, session, fence, &writes, &payloads, now))?;
         faultpoint::error_point!("fail-commit-answer", StoreError::injected);
         if !events.is_empty() {
             self.wake().announce_events(session);
         }
-        if commit::may_bring_work(writes) {
+        if commit::may_bring_work(&writes) {
             self.wake().announce_work();
         }
         Ok(committed)
@@ -223,7 +229,7 @@ impl<B: Backend> Store for B {
     }
 
     async fn journal(&self, session: SessionId, key: &str) -> Result<Option<serde_json::Value>> {
-        self.read().await?.note(session, &clean::text(key)).await
+        self.read().await?.note(session, &clean::text(key, &self.known().redactor())).await
     }
 
     async fn change(&self, id: ChangeId) -> Result<Option<Change>> {
@@ -294,10 +300,11 @@ impl<B: Backend> Store for B {
 
     async fn put_blob(&self, bytes: &[u8]) -> Result<BlobHash> {
         faultpoint::error_point!("fail-blob", StoreError::injected);
-        let hash = BlobHash::of(bytes);
+        let bytes = clean::bytes(bytes, &self.known().redactor());
+        let hash = BlobHash::of(&bytes);
         // Outside of the transaction first: most of what is stored again is found without waiting for a writer.
         if self.read().await?.blob_size(hash).await?.is_none() {
-            transact!(self, |rows| put_blob(rows, hash, bytes))?;
+            transact!(self, |rows| put_blob(rows, hash, &bytes))?;
         }
         Ok(hash)
     }
@@ -319,18 +326,18 @@ async fn generation(rows: &mut dyn Rows, first: &Generation) -> Result<Generatio
     rows.generation().await?.ok_or_else(|| missing("generation", first.record))
 }
 
-async fn account(rows: &mut dyn Rows, new: &Account) -> Result<Account> {
+async fn account(rows: &mut dyn Rows, new: &Cleaned<Account>) -> Result<Account> {
     rows.add_account(new).await?;
     rows.account_named(&new.name).await?.ok_or_else(|| missing("account", new.id))
 }
 
-async fn user(rows: &mut dyn Rows, new: &User) -> Result<User> {
+async fn user(rows: &mut dyn Rows, new: &Cleaned<User>) -> Result<User> {
     rows.account(new.account).await?.ok_or_else(|| missing("account", new.account))?;
     rows.put_user(new).await?;
     rows.user_with_mail(new.account, &new.email).await?.ok_or_else(|| missing("person", new.id))
 }
 
-async fn add_repository(rows: &mut dyn Rows, new: &Repository) -> Result<Repository> {
+async fn add_repository(rows: &mut dyn Rows, new: &Cleaned<Repository>) -> Result<Repository> {
     rows.account(new.account).await?.ok_or_else(|| missing("account", new.account))?;
     rows.add_repository(new).await?;
     let found = rows.repository_named(new.account, &new.name).await?;
@@ -342,7 +349,7 @@ async fn add_repository(rows: &mut dyn Rows, new: &Repository) -> Result<Reposit
     Ok(found)
 }
 
-async fn put_blob(rows: &mut dyn Rows, hash: BlobHash, bytes: &[u8]) -> Result<()> {
+async fn put_blob(rows: &mut dyn Rows, hash: BlobHash, bytes: &Cleaned<Cow<'_, [u8]>>) -> Result<()> {
     let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
     if rows.add_blob(hash, size).await? {
         for (number, chunk) in (0..).zip(bytes.chunks(CHUNK)) {

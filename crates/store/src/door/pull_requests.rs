@@ -1,7 +1,7 @@
 //! Pull requests of the local forge, for every backend.
 
 use super::{
-    clean::{self, Clean},
+    clean::{self, Clean as _, Cleaned},
     commit::missing,
     transact,
 };
@@ -17,7 +17,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 #[async_trait]
 impl<B: Backend> PullRequests for B {
     async fn open_pull_request(&self, new: &PullRequest) -> Result<PullRequest> {
-        let new = new.clean()?;
+        let new = new.clean(&self.known().redactor())?;
         transact!(self, |rows| open(rows, &new))
     }
 
@@ -26,7 +26,7 @@ impl<B: Backend> PullRequests for B {
     }
 
     async fn pull_request_by_key(&self, repository: RepositoryId, key: &str) -> Result<Option<PullRequest>> {
-        self.read().await?.pull_request_with_key(repository, &clean::text(key)).await
+        self.read().await?.pull_request_with_key(repository, &clean::text(key, &self.known().redactor())).await
     }
 
     async fn pull_requests(&self, repository: RepositoryId) -> Result<Vec<PullRequest>> {
@@ -34,12 +34,12 @@ impl<B: Backend> PullRequests for B {
     }
 
     async fn update_pull_request(&self, new: &PullRequest, seen: Timestamp) -> Result<()> {
-        let new = new.clean()?;
+        let new = new.clean(&self.known().redactor())?;
         transact!(self, |rows| update(rows, &new, seen))
     }
 
     async fn add_comment(&self, repository: RepositoryId, number: i64, comment: &Comment) -> Result<()> {
-        let comment = comment.clean()?;
+        let comment = comment.clean(&self.known().redactor())?;
         transact!(self, |rows| add_comment(rows, repository, number, &comment))
     }
 
@@ -48,7 +48,7 @@ impl<B: Backend> PullRequests for B {
     }
 
     async fn put_thread(&self, repository: RepositoryId, number: i64, thread: &Thread) -> Result<()> {
-        let thread = thread.clean()?;
+        let thread = thread.clean(&self.known().redactor())?;
         transact!(self, |rows| put_thread(rows, repository, number, &thread))
     }
 
@@ -57,7 +57,7 @@ impl<B: Backend> PullRequests for B {
     }
 
     async fn put_check(&self, repository: RepositoryId, check: &Check) -> Result<()> {
-        let check = check.clean()?;
+        let check = check.clean(&self.known().redactor())?;
         transact!(self, |rows| put_check(rows, repository, &check))
     }
 
@@ -66,9 +66,9 @@ impl<B: Backend> PullRequests for B {
     }
 }
 
-async fn open(rows: &mut dyn Rows, new: &PullRequest) -> Result<PullRequest> {
+async fn open(rows: &mut dyn Rows, new: &Cleaned<PullRequest>) -> Result<PullRequest> {
     let count = rows.lock_repository(new.repository).await?.ok_or_else(|| missing("repository", new.repository))?;
-    let mut new = new.clone();
+    let mut new = PullRequest::clone(new);
     if faultpoint::planted!("planted-pull-request-without-look-up") {
         new.key = format!("{}#{count}", new.key);
     }
@@ -80,7 +80,7 @@ async fn open(rows: &mut dyn Rows, new: &PullRequest) -> Result<PullRequest> {
     Ok(new)
 }
 
-async fn update(rows: &mut dyn Rows, new: &PullRequest, seen: Timestamp) -> Result<()> {
+async fn update(rows: &mut dyn Rows, new: &Cleaned<PullRequest>, seen: Timestamp) -> Result<()> {
     if rows.put_pull_request(new, seen).await? {
         return Ok(());
     }
@@ -94,17 +94,27 @@ async fn update(rows: &mut dyn Rows, new: &PullRequest, seen: Timestamp) -> Resu
     }
 }
 
-async fn add_comment(rows: &mut dyn Rows, repository: RepositoryId, number: i64, comment: &Comment) -> Result<()> {
+async fn add_comment(
+    rows: &mut dyn Rows,
+    repository: RepositoryId,
+    number: i64,
+    comment: &Cleaned<Comment>,
+) -> Result<()> {
     rows.pull_request(repository, number).await?.ok_or_else(|| missing("pull request", number))?;
     rows.add_comment(repository, number, comment).await
 }
 
-async fn put_thread(rows: &mut dyn Rows, repository: RepositoryId, number: i64, thread: &Thread) -> Result<()> {
+async fn put_thread(
+    rows: &mut dyn Rows,
+    repository: RepositoryId,
+    number: i64,
+    thread: &Cleaned<Thread>,
+) -> Result<()> {
     let position = rows.next_thread(repository, number).await?;
     rows.put_thread((repository, number), position, thread).await
 }
 
-async fn put_check(rows: &mut dyn Rows, repository: RepositoryId, check: &Check) -> Result<()> {
+async fn put_check(rows: &mut dyn Rows, repository: RepositoryId, check: &Cleaned<Check>) -> Result<()> {
     rows.repository(repository).await?.ok_or_else(|| missing("repository", repository))?;
     rows.put_check(repository, check).await
 }

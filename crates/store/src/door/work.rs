@@ -1,6 +1,9 @@
 //! The rules of the queue and the leases.
 
-use super::commit::{append, missing};
+use super::{
+    clean::Cleaned,
+    commit::{append, missing},
+};
 use crate::{
     Claim, ClaimLimits, StoreError,
     backend::{LeaseRow, News, Rows},
@@ -22,9 +25,9 @@ pub(super) enum Attempt {
 /// Makes a session with its first actions and events.
 pub(super) async fn create_session(
     rows: &mut dyn Rows,
-    new: &Session,
-    actions: &[Action],
-    events: &[EventPayload],
+    new: &Cleaned<Session>,
+    actions: &[Cleaned<Action>],
+    events: &[Cleaned<EventPayload>],
     now: Timestamp,
 ) -> Result<Session> {
     if rows.session(new.id).await?.is_some() {
@@ -39,7 +42,7 @@ pub(super) async fn create_session(
         version: 0,
         last_event: i64::try_from(events.len()).unwrap_or(i64::MAX),
         usage: Usage::default(),
-        ..new.clone()
+        ..Session::clone(new)
     };
     rows.add_session(&session).await?;
     for action in actions {

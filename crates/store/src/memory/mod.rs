@@ -3,6 +3,7 @@
 mod people;
 mod rest;
 mod runs;
+mod secrets;
 mod sessions;
 mod tables;
 mod work;
@@ -12,6 +13,7 @@ use crate::{
     backend::{Backend, News, Rows},
     wake::Wake,
 };
+use ::secrets::Known;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tables::{MemoryRows, Tables};
@@ -21,16 +23,28 @@ use tokio::sync::Mutex;
 ///
 /// Transactions run one after the other; each is taken back as a whole when it fails or is dropped half-way. It waits
 /// for nothing but other transactions, so that it behaves the same under a paused clock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
+    known: Known,
     wake: Wake,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store that hides nothing.
     pub fn new() -> Self {
-        Self::default()
+        Self::hiding(Known::nothing())
+    }
+
+    /// An empty store that hides what is `known`.
+    pub fn hiding(known: Known) -> Self {
+        Self { tables: Arc::default(), known, wake: Wake::default() }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -46,6 +60,14 @@ impl Backend for MemoryStore {
 
     fn wake(&self) -> &Wake {
         &self.wake
+    }
+
+    fn known(&self) -> &Known {
+        &self.known
+    }
+
+    async fn wipe_removed(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn lost_a_race(&self, _error: &StoreError) -> bool {

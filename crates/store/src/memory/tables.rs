@@ -1,10 +1,12 @@
 //! Tables of rows, and transactions that can be taken back.
 
-use crate::{Check, Comment, ExecRow, OutputChunk, PullRequest, StdinLine, StoreError, Thread, backend::LeaseRow};
+use crate::{
+    Check, Comment, ExecRow, OutputChunk, PullRequest, SealedSecret, StdinLine, StoreError, Thread, backend::LeaseRow,
+};
 use domain::{
     Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, ExecId, Generation, Repository, RepositoryId,
-    Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, Session, SessionId, Step, StepId,
-    Timestamp, User, UserId,
+    Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId, Session, SessionId, Step,
+    StepId, Timestamp, User, UserId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -47,6 +49,7 @@ pub(super) struct Tables {
     /// With the place among the pull request's threads.
     pub threads: Table<Uuid, ((RepositoryId, i64), i64, Thread)>,
     pub checks: Table<(RepositoryId, String, String), Check>,
+    pub secrets: Table<SecretId, SealedSecret>,
 }
 
 /// Finds a table.
@@ -97,6 +100,21 @@ impl MemoryRows {
         }
         self.put(find, key, row);
         Ok(())
+    }
+}
+
+impl MemoryRows {
+    /// Takes a row out.
+    pub fn take<K, V>(&mut self, find: Find<K, V>, key: K)
+    where
+        K: Ord + Clone + Send + 'static,
+        V: Send + Sync + 'static,
+    {
+        if let Some(old) = find(&mut self.tables).remove(&key) {
+            self.undo.push(Box::new(move |tables| {
+                find(tables).insert(key, old);
+            }));
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl SqlStore {
     /// is there.
     pub async fn fill_postgres(location: &str, from: &Path) -> Result<(), StoreError> {
         // Makes the tables when there are none.
-        Self::open(location, StoreOptions::default()).await?.close().await;
+        Self::open(location, StoreOptions::hiding(::secrets::Known::nothing())).await?.close().await;
         let options = sqlite(&text(from)?)?.read_only(true).create_if_missing(false);
         let mut source = options.connect().await.map_err(|error| failed("open", error))?;
         let mut target = postgres(location).await?;

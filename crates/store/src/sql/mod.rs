@@ -10,6 +10,7 @@ mod requests;
 mod row;
 mod rows;
 mod runs;
+mod secrets;
 mod sessions;
 mod statement;
 mod value;
@@ -23,6 +24,7 @@ use crate::{
     backend::{Backend, Rows},
     wake::Wake,
 };
+use ::secrets::Known;
 use async_trait::async_trait;
 use rows::{SqlRows, failed};
 use sqlx::{Executor as _, PgPool, SqlSafeStr as _, SqlitePool};
@@ -32,6 +34,7 @@ use tokio::task::AbortHandle;
 /// What lasts, in SQLite (one server) or PostgreSQL (any number of them).
 pub struct SqlStore {
     database: Database,
+    known: Known,
     wake: Arc<Wake>,
     listener: Option<AbortHandle>,
 }
@@ -95,6 +98,7 @@ impl SqlStore {
             ("synchronous", "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous"),
             ("foreign_keys", "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys"),
             ("busy_timeout", "SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout"),
+            ("secure_delete", "SELECT CAST(secure_delete AS TEXT) FROM pragma_secure_delete"),
         ];
         let mut settings = Vec::new();
         for (name, query) in pragmas {
@@ -162,6 +166,17 @@ impl Backend for SqlStore {
         &self.wake
     }
 
+    fn known(&self) -> &Known {
+        &self.known
+    }
+
+    async fn wipe_removed(&self) -> Result<(), StoreError> {
+        let Database::Sqlite { writer, .. } = &self.database else { return Ok(()) };
+        // The tables overwrite what they no longer hold (`secure_delete`); older pages may still be in the log.
+        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await;
+        done.map(drop).map_err(|error| failed("empty its log", error))
+    }
+
     fn lost_a_race(&self, error: &StoreError) -> bool {
         let StoreError::Database { source, .. } = error else { return false };
         let cause = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
@@ -171,7 +186,7 @@ impl Backend for SqlStore {
 }
 
 /// All statements, by module.
-const STATEMENTS: [&[&statement::Statement]; 9] = [
+const STATEMENTS: [&[&statement::Statement]; 10] = [
     accounts::STATEMENTS,
     blobs::STATEMENTS,
     generations::STATEMENTS,
@@ -179,6 +194,7 @@ const STATEMENTS: [&[&statement::Statement]; 9] = [
     requests::STATEMENTS,
     rows::STATEMENTS,
     runs::STATEMENTS,
+    secrets::STATEMENTS,
     sessions::STATEMENTS,
     work::STATEMENTS,
 ];

@@ -5,6 +5,7 @@ use super::{
     rows::{EVENTS_CHANNEL, WORK_CHANNEL, failed},
 };
 use crate::{StoreError, wake::Wake};
+use ::secrets::Known;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _,
     migrate::{MigrateError, Migrator},
@@ -23,15 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// How to open a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// How many connections may be open at once: for reading on SQLite, for everything on PostgreSQL.
     pub connections: u32,
+    /// What may not be written down. There is no default: who opens a store says what is secret.
+    pub known: Known,
 }
 
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self { connections: 8 }
+impl StoreOptions {
+    /// The usual ones, for a store that hides what is `known`.
+    pub fn hiding(known: Known) -> Self {
+        Self { connections: 8, known }
     }
 }
 
@@ -58,6 +62,8 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
         // may be lost.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // Envelopes of removed secrets are overwritten, not only let go of.
+        .pragma("secure_delete", "ON")
         .busy_timeout(PATIENCE);
     let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
     let unreachable = |error| failed("open", error);
@@ -67,7 +73,8 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
     faultpoint::crash_point!("crash-migration-done");
     let readers = pool(options.connections.max(1));
     let readers = readers.connect_with(file.read_only(true).create_if_missing(false)).await.map_err(unreachable)?;
-    Ok(SqlStore { database: Database::Sqlite { readers, writer }, wake: Arc::default(), listener: None })
+    let database = Database::Sqlite { readers, writer };
+    Ok(SqlStore { database, known: options.known, wake: Arc::default(), listener: None })
 }
 
 /// Refuses a file that is not ours or that is newer, through a connection that cannot write.
@@ -106,7 +113,7 @@ async fn open_postgres(location: &str, options: StoreOptions) -> Result<SqlStore
     POSTGRES.run(&pool).await.map_err(migration_failed)?;
     let wake = Arc::<Wake>::default();
     let listener = listen(&pool, Arc::clone(&wake)).await?;
-    Ok(SqlStore { database: Database::Postgres(pool), wake, listener: Some(listener) })
+    Ok(SqlStore { database: Database::Postgres(pool), known: options.known, wake, listener: Some(listener) })
 }
 
 pub(super) async fn check_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {

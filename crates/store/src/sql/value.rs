@@ -3,7 +3,7 @@
 use crate::StoreError;
 use domain::{
     AccountId, ActionId, BlobHash, BranchName, ChangeId, CommitId, ExecId, HostId, RepositoryId, RequestId, RunId,
-    SandboxId, ServerId, SessionId, SessionNumber, StepId, Timestamp, UserId,
+    SandboxId, SecretId, ServerId, SessionId, SessionNumber, StepId, Timestamp, UserId,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -78,4 +78,5 @@ from! {
     RequestId => Uuid(value) value.0;
     ServerId => Uuid(value) value.0;
     HostId => Uuid(value) value.0;
+    SecretId => Uuid(value) value.0;
 }

@@ -1,13 +1,17 @@
 //! The three stores, each under the same tests.
 
 use crate::postgres;
+use secrets::Known;
 use std::sync::Arc;
-use store::{MemoryStore, SqlStore, Store, StoreOptions};
+use store::{MemoryStore, SqlStore, Store, StoreOptions, Vault};
 use tempfile::TempDir;
 
 /// One database and how to open it.
 pub struct Engine {
     first: Arc<dyn Store>,
+    vault: Arc<dyn Vault>,
+    /// What the first store hides.
+    pub known: Known,
     /// Where other servers find the same database, when there can be others.
     shared: Option<String>,
     pub location: Option<String>,
@@ -16,24 +20,31 @@ pub struct Engine {
 
 impl Engine {
     pub fn memory() -> Self {
-        Self { first: Arc::new(MemoryStore::new()), shared: None, location: None, _dir: None }
+        let known = Known::nothing();
+        let store = Arc::new(MemoryStore::hiding(known.clone()));
+        Self { first: store.clone(), vault: store, known, shared: None, location: None, _dir: None }
     }
 
     pub async fn sqlite() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let location = dir.path().join("store.db").to_str().expect("text").to_owned();
-        let first = Arc::new(open(&location).await);
-        Self { first, shared: None, location: Some(location), _dir: Some(dir) }
+        let (store, known) = open_hiding(&location).await;
+        Self { first: store.clone(), vault: store, known, shared: None, location: Some(location), _dir: Some(dir) }
     }
 
     pub async fn postgres() -> Self {
         let location = postgres::database().await;
-        let first = Arc::new(open(&location).await);
-        Self { first, shared: Some(location.clone()), location: Some(location), _dir: None }
+        let (store, known) = open_hiding(&location).await;
+        let shared = Some(location.clone());
+        Self { first: store.clone(), vault: store, known, shared, location: Some(location), _dir: None }
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.first)
+    }
+
+    pub fn vault(&self) -> Arc<dyn Vault> {
+        Arc::clone(&self.vault)
     }
 
     /// The store as another server sees it; the same one when there can only be one server.
@@ -46,7 +57,13 @@ impl Engine {
 }
 
 pub async fn open(location: &str) -> SqlStore {
-    SqlStore::open(location, StoreOptions { connections: 4 }).await.expect("opens")
+    SqlStore::open(location, StoreOptions { connections: 4, known: Known::nothing() }).await.expect("opens")
+}
+
+async fn open_hiding(location: &str) -> (Arc<SqlStore>, Known) {
+    let known = Known::nothing();
+    let options = StoreOptions { connections: 4, known: known.clone() };
+    (Arc::new(SqlStore::open(location, options).await.expect("opens")), known)
 }
 
 /// Runs each test on each store.

@@ -9,4 +9,6 @@ mod keeping;
 mod log;
 mod opening;
 mod postgres;
+mod redaction;
+mod vault;
 mod world;

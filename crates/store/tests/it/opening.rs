@@ -27,7 +27,7 @@ fn bytes(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 async fn refused(location: &str) -> String {
-    match SqlStore::open(location, StoreOptions::default()).await {
+    match SqlStore::open(location, StoreOptions::hiding(secrets::Known::nothing())).await {
         Err(StoreError::Version(why)) => why,
         other => panic!("not refused for its version: {other:?}"),
     }
@@ -139,7 +139,7 @@ async fn altered_migrations_and_foreign_files_are_refused() {
     fs::write(at("text.db"), "this is not a database, but it is long enough to be read as one".repeat(40))
         .expect("writes");
     let before = bytes(dir.path());
-    let unreadable = SqlStore::open(&at("text.db"), StoreOptions::default()).await;
+    let unreadable = SqlStore::open(&at("text.db"), StoreOptions::hiding(secrets::Known::nothing())).await;
     assert!(matches!(unreadable, Err(StoreError::Database { .. })), "{unreadable:?}");
     assert!(bytes(dir.path())["text.db"] == before["text.db"], "the file was written to");
 }
@@ -168,7 +168,8 @@ async fn servers_may_start_at_once_on_an_empty_postgres() {
 #[tokio::test]
 async fn an_unreachable_database_is_transient() {
     let missing = "/nonexistent/dir/store.db";
-    let error = SqlStore::open(missing, StoreOptions::default()).await.expect_err("cannot be opened");
+    let error =
+        SqlStore::open(missing, StoreOptions::hiding(secrets::Known::nothing())).await.expect_err("cannot be opened");
     assert!(error.is_transient(), "{error}");
 }
 
@@ -179,5 +180,5 @@ async fn sqlite_keeps_what_it_acknowledged_through_a_power_cut() {
     let url = format!("sqlite:{}", path.display());
     let store = open(&url).await;
     let settings = store.sqlite_settings().await.expect("reads").expect("it is SQLite");
-    insta::assert_snapshot!(settings.join(", "), @"journal_mode=wal, synchronous=2, foreign_keys=1, busy_timeout=30000");
+    insta::assert_snapshot!(settings.join(", "), @"journal_mode=wal, synchronous=2, foreign_keys=1, busy_timeout=30000, secure_delete=1");
 }
