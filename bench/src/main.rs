@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
 mod document;
+mod lines;
 mod measure;
 mod record;
 mod room;
@@ -22,6 +23,12 @@ struct Arguments {
     /// Also writes the results to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// How many lines `lines` sends; a multiple of its slices.
+    #[arg(long, default_value_t = 10_000_000)]
+    lines: u64,
+    /// In how many slices.
+    #[arg(long, default_value_t = 10)]
+    slices: u64,
 }
 
 #[tokio::main]
@@ -38,6 +45,17 @@ async fn main() -> Result<()> {
             shown(&mut rows, row);
         }
     }
+    if wanted("lines") {
+        let outcome = lines::all(arguments.lines, arguments.slices).await?;
+        shown(&mut rows, outcome.row);
+        let rate = u128::from(outcome.lines) * 1000 / outcome.took.as_millis().max(1);
+        println!(
+            "  {} lines through one sandbox, each once and in order: {rate} lines/s in {:.1} s; {} readers were dropped",
+            outcome.lines,
+            outcome.took.as_secs_f64(),
+            outcome.dropped
+        );
+    }
     if wanted("store") {
         for row in record::append().await? {
             shown(&mut rows, row);
@@ -45,7 +63,7 @@ async fn main() -> Result<()> {
     }
     anyhow::ensure!(
         !rows.is_empty(),
-        "no benchmark is called {}; there are runbook, sandbox, store",
+        "no benchmark is called {}; there are runbook, sandbox, lines, store",
         arguments.names.join(", ")
     );
     if let Some(file) = &arguments.json {

@@ -22,6 +22,12 @@ pub struct Arguments {
     /// With `simulate` and `crash`: prints all that happened.
     #[arg(long)]
     history: bool,
+    /// With `lines`: how many lines go through one sandbox.
+    #[arg(long, default_value_t = 10_000_000)]
+    lines: u64,
+    /// With `lines`: in how many slices.
+    #[arg(long, default_value_t = 10)]
+    slices: u64,
     #[command(flatten)]
     crash: Crash,
 }
@@ -75,6 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })?;
     let mut bench = workspace::cargo();
     bench.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(&arguments.names);
+    bench.args(["--lines", &arguments.lines.to_string(), "--slices", &arguments.slices.to_string()]);
     if let Some(file) = &arguments.json {
         bench.arg("--json").arg(std::path::absolute(file)?);
     }

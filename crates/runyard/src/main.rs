@@ -129,7 +129,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit, Failure> {
         Command::Secret(command) => commands::secret(app, command).await,
         Command::Backup(args) => commands::backup::make(app, args).await,
         Command::Restore { file, replace, json } => commands::backup::restore(app, &file, replace, json.json).await,
-        Command::Doctor(json) => Ok(doctor::doctor(app, json.json).await),
+        Command::Doctor(arguments) => Ok(doctor::doctor(app, arguments.json, arguments.strict).await),
         Command::Lint(_)
         | Command::Config(_)
         | Command::Completions { .. }

@@ -14,6 +14,16 @@ pub enum Error {
         /// What to do about it.
         mend: String,
     },
+    /// A wall is open, and the configuration wants all of them: nothing was started. Show all texts.
+    #[error("in strict mode no sandbox starts here: {wall}: {detail}; {mend}")]
+    WallOpen {
+        /// The wall, as `doctor` names it.
+        wall: String,
+        /// What was found.
+        detail: String,
+        /// What to do about it.
+        mend: String,
+    },
     /// There is too little disk space for another sandbox: nothing was started. Show both texts.
     #[error("there is no room for another sandbox: {detail}; {mend}")]
     NoRoom {

@@ -10,6 +10,7 @@ mod cgroup;
 mod config;
 mod disk;
 mod handle;
+mod holes;
 mod launch;
 mod layout;
 mod probe;

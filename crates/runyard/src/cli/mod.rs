@@ -90,7 +90,7 @@ pub enum Command {
                             Example: runyard lint plans/*.md --format json")]
     Lint(LintArgs),
     /// Look at this machine and say what is missing and how to get it
-    Doctor(JsonArg),
+    Doctor(DoctorArgs),
     /// Make a backup, also while a server works
     Backup(BackupArgs),
     /// Put a backup in place, as a new generation of the record
@@ -170,6 +170,17 @@ pub struct JsonArg {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `runyard doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Count a wall that is open as a failure, as `sandbox.strict` does
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `runyard run`.

@@ -181,8 +181,13 @@ keys! {
     /// Whether no sandbox starts where this machine cannot hold its disk limit.
     /// A required limit is set aside on the disk when a sandbox is made.
     disk_requirement: Requirement = "best_effort" as "sandbox.limits.disk.requirement";
-    /// Files and directories that a sandbox may make; no more than one for each KiB of its disk limit.
+    /// Files and directories that a sandbox may make; no more than one for each 4 KiB of its disk limit.
     disk_files: Count<1_000, 1_000_000_000> = "1000000" as "sandbox.limits.disk.files";
+    /// Whether no sandbox is made where a wall is open: a limit that does not hold, a uid that is shared, a program with
+    /// a known hole. `runyard doctor --strict` says which.
+    strict: bool = "false" as "sandbox.strict";
+    /// Known holes, by their CVE numbers, that your distribution has mended without a new version.
+    accepted_holes: Vec<String> = "" as "sandbox.accepted_holes";
     /// Free space on the data directory's disk below which no sandbox is made.
     /// At half of it, sandboxes that go on writing are stopped.
     min_free_disk: Bytes = "1GiB" as "sandbox.min_free_disk";

@@ -77,6 +77,8 @@ impl Config {
                 disk: Some(Limit { value: v.disk.0, requirement: v.disk_requirement }),
                 files: u64::try_from(v.disk_files.0).unwrap_or(u64::MAX),
             },
+            strict: v.strict,
+            accepted_holes: v.accepted_holes.clone(),
             min_free_disk: v.min_free_disk.0,
             total_disk: v.total_disk.map(|bytes| bytes.0),
             ..LocalConfig::new(&self.data_dir)

@@ -16,9 +16,13 @@ use engine::{Command, Reply};
 use sandbox::{Check, LocalProvider, Provider as _, Report, Status};
 use secrets::SecretError;
 
-/// Prints what was found. The exit code tells whether sessions can run.
-pub async fn doctor(app: &mut App, json: bool) -> Exit {
-    let report = examine(&app.config).await;
+/// Prints what was found. The exit code tells whether sessions can run; in strict mode, whether they can with no wall
+/// open.
+pub async fn doctor(app: &mut App, json: bool, strict: bool) -> Exit {
+    let mut report = examine(&app.config).await;
+    if strict || app.config.values.strict {
+        report.checks.iter_mut().for_each(judge_strictly);
+    }
     if json {
         app.screen.json(&serde_json::json!({ "status": report.status(), "checks": report.checks }));
     } else {
@@ -33,7 +37,10 @@ pub async fn doctor(app: &mut App, json: bool) -> Exit {
 /// All checks, in the order to show them.
 async fn examine(config: &Config) -> Report {
     let mut checks = vec![machine::configuration(config), machine::data_directory(config)];
+    checks.push(machine::permissions(config));
     checks.extend(machine::disk_space(config));
+    checks.push(machine::clock());
+    checks.push(machine::cores());
     checks.push(database(config).await);
     checks.push(versions::git().await);
     checks.push(match compose::claude(config) {
@@ -51,6 +58,15 @@ async fn examine(config: &Config) -> Report {
         Err(error) => checks.push(fail("sandbox", chain(&error), "correct the settings below `sandbox`")),
     }
     Report { checks }
+}
+
+/// What keeps sandboxes in, and the server's secrets from others, fails when it holds only in part.
+fn judge_strictly(check: &mut Check) {
+    let wall = check.name.starts_with("sandbox: ") || ["permissions", "core dumps"].contains(&check.name.as_str());
+    // A workspace without overlay is slow, not open.
+    if wall && check.status == Status::Warn && check.name != "sandbox: overlay" {
+        check.status = Status::Fail;
+    }
 }
 
 fn key(config: &Config) -> Check {
@@ -151,6 +167,21 @@ fn fail(name: &str, detail: impl Into<String>, mend: impl Into<String>) -> Check
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_strict_mode_an_open_wall_fails_and_a_slow_part_does_not() {
+        let judged = |name: &str| {
+            let mut check = warn(name, "found", "mend");
+            judge_strictly(&mut check);
+            check.status
+        };
+        for wall in ["sandbox: bubblewrap", "sandbox: git", "sandbox: memory limit", "sandbox: uids", "permissions"] {
+            assert_eq!(judged(wall), Status::Fail, "{wall}");
+        }
+        for part in ["sandbox: overlay", "disk space", "configuration", "claude code"] {
+            assert_eq!(judged(part), Status::Warn, "{part}");
+        }
+    }
 
     #[test]
     fn a_report_names_the_mend_of_what_is_not_well() {

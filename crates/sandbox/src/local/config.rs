@@ -27,6 +27,13 @@ pub struct LocalConfig {
     pub min_free_disk: u64,
     /// Bytes that all sandboxes may take on disk before no further one is made.
     pub total_disk: Option<u64>,
+    /// Whether no sandbox is made where a wall is open: a limit that does not hold, a uid that is shared, a program with
+    /// a known hole. For work that nobody vouches for.
+    pub strict: bool,
+    /// Known holes that count as mended, such as `CVE-2026-87766`: distributions mend them without a new version.
+    pub accepted_holes: Vec<String>,
+    /// The git program, which reads what comes out of sandboxes.
+    pub git: PathBuf,
     /// The uids that a server which is root gives to sandboxes, one each.
     pub uids: RangeInclusive<u32>,
     /// The bubblewrap program.
@@ -46,6 +53,9 @@ impl LocalConfig {
             shm_size: 64 << 20,
             min_free_disk: 1 << 30,
             total_disk: None,
+            strict: false,
+            accepted_holes: Vec::new(),
+            git: "git".into(),
             uids: 200_000..=265_535,
             bwrap: "/usr/bin/bwrap".into(),
         }
@@ -160,7 +170,7 @@ pub struct Limits {
     pub cpu: Option<Limit>,
     /// Bytes on disk of the workspace's changes and the home together. A required limit is set aside from the start.
     pub disk: Option<Limit>,
-    /// Files and directories, where there is a limit of bytes; fewer when those are few (1 for each KiB).
+    /// Files and directories, where there is a limit of bytes; fewer when those are few (1 for each 4 KiB).
     pub files: u64,
 }
 

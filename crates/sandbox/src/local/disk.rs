@@ -23,8 +23,8 @@ pub(super) const IMAGE: &str = "disk.img";
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Smaller ones have no room for their own tables.
 const LEAST: u64 = 8 << 20;
-/// Bytes for each file that can be made, at the least: an inode takes 256.
-const BYTES_PER_FILE: u64 = 1024;
+/// Bytes for each file that can be made, at the least: an inode takes 256, whether it is used or not.
+const BYTES_PER_FILE: u64 = 4096;
 /// What the launcher's message begins with when there is no wall to be had.
 const NOT_MOUNTED: &str = "failed to mount the sandbox's disk";
 
@@ -57,7 +57,7 @@ pub(super) fn missing(detail: impl Into<String>) -> Error {
 }
 
 /// Makes the file system of a new sandbox; nothing when it is there.
-pub(super) async fn make(record: &LocalRecord, limit: Limit, files: u64) -> Result<(), Error> {
+pub(super) async fn make(config: &LocalConfig, record: &LocalRecord, limit: Limit) -> Result<(), Error> {
     let image = record.dir.join(IMAGE);
     if image.exists() {
         return Ok(());
@@ -66,10 +66,14 @@ pub(super) async fn make(record: &LocalRecord, limit: Limit, files: u64) -> Resu
     let size = limit.value.max(LEAST);
     let fresh = record.dir.join("disk.new");
     let reserve = limit.requirement == Requirement::Required;
+    // Asked before: what sets space aside takes all that there is before it finds that there is not enough.
+    if reserve && free(&config.data_dir)? < size.saturating_add(config.min_free_disk) {
+        return Err(no_room_for(size));
+    }
     let file = fresh.clone();
     blocking(move || set_aside(&file, size, reserve)).await?;
     let owner = format!("lazy_itable_init=1,nodiscard,root_owner={0}:{0}", record.uid);
-    let inodes = files.min(size / BYTES_PER_FILE).max(16).to_string();
+    let inodes = config.limits.files.min(size / BYTES_PER_FILE).max(16).to_string();
     let mut command = Command::new(mkfs);
     command.args(["-q", "-F", "-m", "0", "-O", "^has_journal", "-E", &owner, "-N", &inodes]).arg(&fresh);
     // With no configuration of the host's in play.
@@ -100,13 +104,17 @@ fn set_aside(path: &Path, size: u64, reserve: bool) -> Result<(), Error> {
     made().map_err(|error| {
         let _ = fs::remove_file(path);
         match error.kind() {
-            io::ErrorKind::StorageFull => Error::NoRoom {
-                detail: format!("{} is set aside for each sandbox, and that is more than is free", amount(size)),
-                mend: "make room, or lower sandbox.limits.disk.value".to_owned(),
-            },
+            io::ErrorKind::StorageFull => no_room_for(size),
             _ => Error::io(format!("make {}", path.display()))(error),
         }
     })
+}
+
+fn no_room_for(size: u64) -> Error {
+    Error::NoRoom {
+        detail: format!("{} is set aside for each sandbox, and that is more than can be spared", amount(size)),
+        mend: "make room, or lower sandbox.limits.disk.value".to_owned(),
+    }
 }
 
 fn mkfs() -> Option<PathBuf> {

@@ -70,6 +70,9 @@ async fn intend(shared: &Shared, spec: &SandboxSpec) -> Result<LocalRecord, Erro
         None => limits.disk.is_some() && disk::possible(shared.root).is_ok(),
     };
     if before.is_none() {
+        if shared.config.strict {
+            super::probe::require_all(shared).await?;
+        }
         disk::check_room(shared).await?;
     }
     let uid = match &before {
@@ -127,7 +130,7 @@ async fn start(shared: &Shared, spec: &SandboxSpec, record: &mut LocalRecord, co
     })
     .await?;
     if let Some(limit) = shared.config.limits.disk.filter(|_| record.disk) {
-        disk::make(record, limit, shared.config.limits.files).await?;
+        disk::make(&shared.config, record, limit).await?;
     }
     let mounts = layout::mounts(&shared.config, spec, record, &shared.shim, root)?;
 

@@ -149,8 +149,8 @@ pub(super) fn mounts(
     for name in ["passwd", "group", "nsswitch.conf", "hosts", "gitconfig"] {
         mounts.push(read(&record.dir.join("etc").join(name), &format!("/etc/{name}")));
     }
-    mounts.extend([MountOp::Proc, MountOp::Dev { shm: config.shm_size }]);
-    mounts.push(MountOp::Memory { at: "/tmp".into(), size: config.tmp_size });
+    mounts.extend([MountOp::Proc, MountOp::Dev { shm: part_of_memory(config, config.shm_size, 8) }]);
+    mounts.push(MountOp::Memory { at: "/tmp".into(), size: part_of_memory(config, config.tmp_size, 2) });
     mounts.push(read(shim, SHIM_INSIDE));
     mounts.push(read(&record.egress_dir, EGRESS_INSIDE));
     let files = shim::spec::files(&record.dir, record.disk);
@@ -175,6 +175,12 @@ pub(super) fn mounts(
         });
     }
     Ok(mounts)
+}
+
+/// A size of memory that files take, cut to a part of the sandbox's memory: files stay when programs are killed, and when
+/// they took all of it no program could start any more, not even one that removes them.
+fn part_of_memory(config: &LocalConfig, size: u64, part: u64) -> u64 {
+    config.limits.memory.map_or(size, |limit| size.min(limit.value / part))
 }
 
 /// The object directories that a repository borrows from, and theirs: (on the host, where they are looked for inside).

@@ -7,8 +7,9 @@ use super::{
     cgroup::{self, Hierarchies},
     config::{Limit, Requirement},
     disk,
+    holes::{self, Version},
 };
-use crate::{Check, Error, ExecSpec, Lease, Provider, Report, Sandbox, SandboxSpec, Status, Workspace};
+use crate::{Check, Error, ExecSpec, Lease, LocalConfig, Provider, Report, Sandbox, SandboxSpec, Status, Workspace};
 use domain::{ExecId, SandboxId};
 use std::{
     fs,
@@ -30,20 +31,18 @@ const APPARMOR: &str = concat!(
     include_str!("../../apparmor/runyard")
 );
 
-/// The first version with the fix of CVE-2026-87766.
-const FIXED: (u32, u32) = (0, 12);
 /// The first kernel that counts processes per user namespace, which is how the process limit holds without groups.
-const COUNTS_PER_NAMESPACE: (u32, u32) = (5, 14);
-const GIT_NEEDED: (u32, u32) = (2, 39);
+const COUNTS_PER_NAMESPACE: Version = [5, 14, 0];
+const GIT_NEEDED: Version = [2, 39, 0];
 
 /// All checks, in the order to show them.
 pub(super) async fn probe(provider: &LocalProvider) -> Report {
     let shared = &provider.shared;
-    let mut checks = vec![bubblewrap(&shared.config.bwrap).await, namespaces(), users(shared)];
+    let mut checks = vec![bubblewrap(&shared.config).await, namespaces(), users(shared)];
     let (tried, walled) = trial(provider).await;
     checks.extend(tried);
     checks.extend(limits(shared, walled).await);
-    checks.push(git().await);
+    checks.push(git(&shared.config).await);
     Report { checks }
 }
 
@@ -51,25 +50,34 @@ fn check(name: &str, status: Status, detail: impl Into<String>, mend: Option<&st
     Check { name: name.to_owned(), status, detail: detail.into(), mend: mend.map(str::to_owned) }
 }
 
-async fn bubblewrap(path: &Path) -> Check {
+/// Fails unless every wall stands. Starts nothing; looks afresh each time.
+pub(super) async fn require_all(shared: &Shared) -> Result<(), Error> {
+    let config = &shared.config;
+    let mut walls = vec![bubblewrap(config).await, users(shared), git(config).await];
+    walls.extend(limits(shared, None).await);
+    match walls.into_iter().find(|wall| wall.status != Status::Ok) {
+        None => Ok(()),
+        Some(open) => Err(Error::WallOpen {
+            wall: open.name,
+            detail: open.detail,
+            mend: open.mend.unwrap_or_else(|| "see `runyard doctor`".to_owned()),
+        }),
+    }
+}
+
+async fn bubblewrap(config: &LocalConfig) -> Check {
+    let path = &config.bwrap;
     let name = "bubblewrap";
     let said = version_of(path).await;
     let Some(version) = said.as_deref().and_then(version) else {
         return check(name, Status::Fail, format!("{} does not run", path.display()), Some(MEND_BWRAP));
     };
-    let text = format!("{}.{}", version.0, version.1);
+    let text = holes::dotted(version);
     if fs::metadata(path).is_ok_and(|found| found.mode() & 0o4000 != 0) {
         let detail = format!("{text}, installed setuid root, which is not needed and adds a way to become root");
         return check(name, Status::Warn, detail, Some("`chmod u-s` it, where user namespaces are allowed"));
     }
-    if version < FIXED {
-        let detail = format!(
-            "{text} has CVE-2026-87766: it can be led to create files outside when it mounts below a directory that \
-             an earlier sandbox wrote; no mount is made below such a directory here, and never as root"
-        );
-        return check(name, Status::Warn, detail, Some("take 0.12 or newer when your distribution has it"));
-    }
-    check(name, Status::Ok, text, None)
+    holes::check(name, version, &config.accepted_holes).unwrap_or_else(|| check(name, Status::Ok, text, None))
 }
 
 /// What the settings say; whether they suffice is seen by the trial.
@@ -207,7 +215,7 @@ pub(super) async fn limits(shared: &Shared, walled: Option<bool>) -> Vec<Check> 
         Ok((hierarchies.describe(), groups))
     });
     let (kind, groups) = tried.await.unwrap_or_default();
-    let kernel = version(rustix::system::uname().release().to_string_lossy().as_ref()).unwrap_or_default();
+    let kernel: Version = version(rustix::system::uname().release().to_string_lossy().as_ref()).unwrap_or_default();
     let pids_without = (kernel >= COUNTS_PER_NAMESPACE).then_some("counted per user namespace");
     vec![
         limit("memory limit", limits.memory, groups.memory, &kind, "only each process is limited, not the sandbox"),
@@ -256,11 +264,12 @@ fn disk_limit(limit: Option<Limit>, possible: Result<(), &'static str>, walled: 
     check(name, status, detail, Some(disk::MEND))
 }
 
-async fn git() -> Check {
-    let mend = format!("install git {}.{} or newer", GIT_NEEDED.0, GIT_NEEDED.1);
-    match version_of(Path::new("git")).await.as_deref().and_then(version) {
-        Some(found) if found >= GIT_NEEDED => check("git", Status::Ok, format!("{}.{}", found.0, found.1), None),
-        Some(found) => check("git", Status::Fail, format!("{}.{} is too old", found.0, found.1), Some(&mend)),
+async fn git(config: &LocalConfig) -> Check {
+    let mend = format!("install git {} or newer", holes::dotted(GIT_NEEDED));
+    match version_of(&config.git).await.as_deref().and_then(version) {
+        Some(found) if found >= GIT_NEEDED => holes::check("git", found, &config.accepted_holes)
+            .unwrap_or_else(|| check("git", Status::Ok, holes::dotted(found), None)),
+        Some(found) => check("git", Status::Fail, format!("{} is too old", holes::dotted(found)), Some(&mend)),
         None => check("git", Status::Fail, "it does not run", Some(&mend)),
     }
 }
@@ -273,11 +282,11 @@ async fn version_of(program: &Path) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The first `N.N` in a text.
-fn version(text: &str) -> Option<(u32, u32)> {
+/// The first `N.N` or `N.N.N` in a text.
+fn version(text: &str) -> Option<Version> {
     let word = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
     let mut numbers = word.split(|end: char| !end.is_ascii_digit()).map_while(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
+    Some([numbers.next()?, numbers.next()?, numbers.next().unwrap_or(0)])
 }
 
 #[cfg(test)]
@@ -294,16 +303,15 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_programs_print_them() {
-        assert_eq!(version("bubblewrap 0.8.0\n"), Some((0, 8)));
-        assert_eq!(version("git version 2.39.5 (Apple)"), Some((2, 39)));
-        assert_eq!(version("6.18.44-fc-v595"), Some((6, 18)));
+        assert_eq!(version("bubblewrap 0.8.0\n"), Some([0, 8, 0]));
+        assert_eq!(version("git version 2.39.5 (Apple)"), Some([2, 39, 5]));
+        assert_eq!(version("6.18.44-fc-v595"), Some([6, 18, 44]));
         assert_eq!(version("no number"), None);
-        assert!((0, 8) < FIXED && (0, 12) >= FIXED);
     }
 
     #[tokio::test]
     async fn an_absent_bubblewrap_fails_with_the_mend() {
-        let found = bubblewrap(Path::new("/nonexistent/bwrap")).await;
+        let found = bubblewrap(&LocalConfig { bwrap: "/nonexistent/bwrap".into(), ..LocalConfig::new("/") }).await;
         assert_eq!((found.status, found.mend.as_deref()), (Status::Fail, Some(MEND_BWRAP)));
     }
 
@@ -315,7 +323,7 @@ mod tests {
         for (said, status) in [("0.8.0", Status::Warn), ("0.12.1", Status::Ok), ("1.0.0", Status::Ok)] {
             fs::write(&stub, format!("#!/bin/sh\necho bubblewrap {said}\n")).unwrap();
             fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();
-            let found = bubblewrap(&stub).await;
+            let found = bubblewrap(&LocalConfig { bwrap: stub.clone(), ..LocalConfig::new("/") }).await;
             assert_eq!(found.status, status, "{found:?}");
             assert_eq!(found.detail.contains("CVE-2026-87766"), status == Status::Warn);
         }

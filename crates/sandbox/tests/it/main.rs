@@ -11,4 +11,5 @@ mod isolation;
 mod life;
 mod output;
 mod rig;
+mod strict;
 mod way_out;

@@ -159,3 +159,67 @@ async fn a_finished_exec_is_kept_until_it_is_forgotten() {
     let running = sandbox.exec(sh("sleep 600")).await.unwrap();
     assert!(sandbox.forget(running.id()).await.is_err());
 }
+
+/// Most memory that a process ever had, in bytes (`VmHWM` of proc(5)).
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[tokio::test]
+async fn output_of_any_shape_comes_whole_and_costs_no_memory() {
+    const MUCH: u64 = 128 << 20;
+    let rig = Rig::new();
+    let sandbox = rig.sandbox().await;
+    let shapes = [
+        // One line without an end, bytes that are no text, lines without a letter, a line for each stream in turn.
+        ("head -c 128M /dev/zero | tr '\\0' x", 128 << 20, Some(b'x')),
+        ("head -c 128M /dev/zero | tr '\\0' '\\377'", 128 << 20, Some(0xFF)),
+        ("head -c 128M /dev/zero", 128 << 20, Some(0)),
+        ("yes '' | head -n 10000000", 10_000_000, Some(b'\n')),
+        ("yes error | head -n 2000000 >&2", 12_000_000, None),
+        ("for i in $(seq 20000); do echo o; echo e >&2; done", 80_000, None),
+    ];
+    for (script, length, all) in shapes {
+        let mut spec = sh(script);
+        spec.output_quota = MUCH + (1 << 20);
+        let mut exec = sandbox.exec(spec).await.unwrap();
+        let id = exec.id();
+        let mut seen = 0_u64;
+        while let Some(chunk) = exec.next().await.unwrap() {
+            assert_eq!(chunk.offset, seen, "{script}");
+            seen += chunk.bytes.len() as u64;
+            if let Some(byte) = all {
+                assert!(chunk.bytes == vec![byte; chunk.bytes.len()], "{script}");
+            }
+        }
+        assert_eq!(seen, length, "{script}");
+        assert_eq!(exec.wait().await.unwrap().reason, ExitReason::Exited, "{script}");
+        drop(exec);
+        sandbox.forget(id).await.unwrap();
+    }
+    let shim = u32::try_from(local(sandbox.record()).shim.unwrap().pid).unwrap();
+    assert!(peak(shim) < 32 << 20, "the shim grew to {} bytes", peak(shim));
+}
+
+#[tokio::test]
+async fn a_flood_ends_at_its_quota_with_all_that_it_allows_kept() {
+    let rig = Rig::new();
+    let sandbox = rig.sandbox().await;
+    // Ten times the quota and more would follow, as fast as the kernel makes it.
+    for (script, each) in [("cat /dev/zero", b'\0'), ("yes '' >&2", b'\n')] {
+        let mut spec = sh(script);
+        spec.output_quota = 64 << 20;
+        let mut exec = sandbox.exec(spec).await.unwrap();
+        let status = exec.wait().await.unwrap();
+        assert_eq!(status.reason, ExitReason::OutputQuota, "{script}");
+        let mut seen = 0_u64;
+        while let Some(chunk) = exec.next().await.unwrap() {
+            assert!(chunk.bytes == vec![each; chunk.bytes.len()], "{script}");
+            seen += chunk.bytes.len() as u64;
+        }
+        assert!((60 << 20..=64 << 20).contains(&seen), "{script}: {seen} bytes were kept");
+        assert_eq!(say(&sandbox, "echo alive").await, "alive");
+    }
+}

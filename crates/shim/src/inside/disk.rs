@@ -24,8 +24,11 @@ const TICK: Duration = Duration::from_millis(100);
 const REST: u32 = 20;
 /// The least rest after a walk.
 const LEAST_REST: Duration = Duration::from_millis(500);
-/// Bytes that count as nothing: what is left of a full disk, what git and the agent note while another fills it.
+/// Bytes that count as nothing.
 const TRIFLE: u64 = 64 << 10;
+/// The part of a file system that may be left when it is full: what it held back for its own tables while data waited
+/// to be written comes free afterwards, and a large write is refused while a small one still fits.
+const REST_OF_FULL: u64 = 256;
 /// What may still be written while the host's disk is nearly full.
 const GRACE: u64 = 16 << 20;
 
@@ -73,7 +76,9 @@ impl Disk {
 fn is_full(path: &Path) -> io::Result<bool> {
     let found = rustix::fs::statvfs(path)?;
     // Some file systems count no files.
-    Ok(found.f_bavail.saturating_mul(found.f_frsize) < TRIFLE || (found.f_files > 0 && found.f_ffree < 2))
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    let left = TRIFLE.max(bytes(found.f_blocks) / REST_OF_FULL);
+    Ok(bytes(found.f_bavail) < left || (found.f_files > 0 && found.f_ffree < 2))
 }
 
 /// Looks for as long as the sandbox lives.

@@ -21,6 +21,7 @@ on_each!(
     the_session_served_longest_ago_goes_first,
     a_session_does_one_action_at_a_time,
     an_account_has_a_limit,
+    who_queues_ten_thousand_actions_keeps_nobody_waiting,
     what_waits_for_a_person_holds_its_place,
     an_action_does_not_start_before_its_time,
     an_old_epoch_is_fenced_off,
@@ -182,6 +183,37 @@ async fn an_account_has_a_limit(engine: Engine) {
     complete(&*store, &claims[0]).await;
     let next = store.claim(server(1), limits, NOW).await.expect("claims").expect("work");
     assert_eq!(next.session.id, session_id(3));
+}
+
+/// RES-12: with a slot free, the next claim is the other account's; and within an account, the other session's.
+async fn who_queues_ten_thousand_actions_keeps_nobody_waiting(engine: Engine) {
+    let store = engine.store();
+    for account in 1..=2 {
+        settle(&*store, account).await;
+    }
+    for n in 1..=10 {
+        with_actions(&*store, 1, n, 999).await;
+    }
+    let limits = ClaimLimits { per_account: 2 };
+    let claim = async || store.claim(server(1), limits, NOW).await.expect("claims");
+    let mut held = vec![claim().await.expect("work"), claim().await.expect("work")];
+    with_actions(&*store, 2, 11, 1).await;
+    let other = claim().await.expect("a slot is free");
+    assert_eq!(other.session.id, session_id(11));
+    assert!(claim().await.is_none(), "the account is at its limit");
+    // One that comes later within the busy account has its turn after those that wait already, not after their queues.
+    with_actions(&*store, 1, 12, 1).await;
+    let mut turns = 0;
+    loop {
+        complete(&*store, &held.remove(0)).await;
+        let next = claim().await.expect("work");
+        turns += 1;
+        if next.session.id == session_id(12) {
+            break;
+        }
+        held.push(next);
+        assert!(turns <= 10, "it is kept waiting by others' queues");
+    }
 }
 
 async fn what_waits_for_a_person_holds_its_place(engine: Engine) {
