@@ -1,6 +1,6 @@
 //! Reading a runbook of 1 MiB, against the Markdown parser underneath alone.
 
-use crate::measure::{Row, Times};
+use crate::measure::{Comparison, Goal, Row, Series};
 use anyhow::{Result, ensure};
 use pulldown_cmark::Parser;
 use std::fmt::Write as _;
@@ -10,11 +10,11 @@ use std::time::Instant;
 const SIZE: usize = 1 << 20;
 const REPETITIONS: usize = 25;
 
-pub fn parse() -> Result<Row> {
+pub fn parse() -> Result<Vec<Row>> {
     let text = runbook()?;
     let steps = runbook::Document::parse(text.clone()).leaves().len();
     ensure!(steps > 1000, "the document has only {steps} leaves");
-    let (mut ours, mut anchor) = (Times::default(), Times::default());
+    let (mut ours, mut anchor) = (Series::default(), Series::default());
     for _ in 0..REPETITIONS {
         let copy = text.clone();
         let start = Instant::now();
@@ -24,7 +24,9 @@ pub fn parse() -> Result<Row> {
         black_box(Parser::new(&text).into_offset_iter().count());
         anchor.add(start.elapsed());
     }
-    Ok(Row::new("runbook/parse-1MiB", "pulldown-cmark alone", 3.0, &ours, &anchor))
+    let row =
+        Comparison { name: "runbook/parse-1MiB", anchor: "pulldown-cmark alone", unit: "ms", goal: Goal::AtMost(3.0) };
+    Ok(vec![row.of(&ours, &anchor)])
 }
 
 fn runbook() -> Result<String> {

@@ -4,7 +4,7 @@
 //! are dropped with what is under way to them; the next one goes on from the last byte that was checked. What is read
 //! is compared byte by byte with what must come, so that a line that is lost, doubled or moved is seen.
 
-use crate::measure::{Row, Times};
+use crate::measure::{Comparison, Goal, Row, Series};
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::{ExecId, SandboxId};
 use sandbox::{ExecSpec, Lease, LocalConfig, LocalProvider, Provider, Record, SandboxSpec, Stream};
@@ -51,7 +51,7 @@ pub async fn all(lines: u64, slices: u64) -> Result<Outcome> {
 }
 
 async fn through(provider: &LocalProvider, record: &Record, each: u64, slices: u64) -> Result<Outcome> {
-    let (mut ours, mut anchor) = (Times::default(), Times::default());
+    let (mut ours, mut anchor) = (Series::default(), Series::default());
     let mut took = Duration::ZERO;
     let mut readers = Readers { provider, record, epoch: 1, dropped: 0 };
     for slice in 0..slices {
@@ -65,7 +65,9 @@ async fn through(provider: &LocalProvider, record: &Record, each: u64, slices: u
         piped(first, last).await?;
         anchor.add(start.elapsed());
     }
-    let row = Row::new("lines/slice", "the same through a pipe", 10.0, &ours, &anchor);
+    let row =
+        Comparison { name: "lines/slice", anchor: "the same through a pipe", unit: "ms", goal: Goal::AtMost(10.0) };
+    let row = row.of(&ours, &anchor);
     Ok(Outcome { lines: each * slices, dropped: readers.dropped, took, row })
 }
 

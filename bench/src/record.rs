@@ -1,42 +1,43 @@
 //! Appending events, against the same bytes put into a bare SQLite table under the same promise of durability.
 
-use crate::measure::{Row, Times};
+use crate::Effort;
+use crate::measure::{Comparison, Goal, Row, Series};
 use anyhow::{Result, ensure};
 use domain::{
-    Account, AccountId, Budget, EventPayload, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role, Session,
-    SessionId, SessionNumber, Timestamp, Usage, User, UserId,
+    Account, AccountId, Action, ActionId, ActionKind, ActionState, Budget, EventPayload, ExecId, HostId, Mode,
+    NoteLevel, PrMode, Repository, RepositoryId, Role, Run, RunId, RunState, SandboxId, SandboxRecord, SandboxState,
+    Session, SessionId, SessionNumber, Timestamp, Usage, User, UserId,
 };
 use sqlx::{
     Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use std::path::Path;
-use std::time::Instant;
-use store::{Fence, SqlStore, Store as _, StoreOptions};
+use std::time::{Duration, Instant};
+use store::{ExecRow, Fence, SqlStore, Store as _, StoreOptions, Write};
 use uuid::Uuid;
 
 const BATCH: usize = 100;
-const REPETITIONS: usize = 60;
 
-pub async fn append() -> Result<Vec<Row>> {
+pub async fn append(effort: Effort) -> Result<Vec<Row>> {
     Ok(vec![
-        compare("store/append-100", "bare SQLite, one transaction", 2.0, BATCH).await?,
-        compare("store/append-1", "bare SQLite, one transaction", 2.0, 1).await?,
+        compare("store/events by 100", BATCH, effort.repetitions(60)).await?,
+        compare("store/events one by one", 1, effort.repetitions(300)).await?,
     ])
 }
 
-async fn compare(name: &'static str, anchor: &'static str, goal: f64, batch: usize) -> Result<Row> {
+async fn compare(name: &'static str, batch: usize, repetitions: usize) -> Result<Row> {
     let folder = tempfile::tempdir()?;
     let session = SessionId(Uuid::from_u128(4));
     let store = prepared(&folder.path().join("ours.db"), session).await?;
     let mut bare = bare(&folder.path().join("bare.db")).await?;
     let events: Vec<EventPayload> = (0..batch).map(event).collect();
-    let (mut ours, mut anchored) = (Times::default(), Times::default());
+    let (mut ours, mut anchored) = (Series::default(), Series::default());
     let mut number = 0;
-    for _ in 0..REPETITIONS {
+    for _ in 0..repetitions {
         let start = Instant::now();
         store.commit(session, Fence::Open, &[], &events, Timestamp(1)).await?;
-        ours.add(start.elapsed());
+        ours.push(rate(batch, start.elapsed()));
 
         let start = Instant::now();
         let mut transaction = bare.begin_with("BEGIN IMMEDIATE").await?;
@@ -51,11 +52,17 @@ async fn compare(name: &'static str, anchor: &'static str, goal: f64, batch: usi
                 .await?;
         }
         transaction.commit().await?;
-        anchored.add(start.elapsed());
+        anchored.push(rate(batch, start.elapsed()));
     }
     let stored = store.session(session).await?.map(|session| session.last_event);
     ensure!(stored == Some(number), "ours holds {stored:?} events, the anchor {number}");
-    Ok(Row::new(name, anchor, goal, &ours, &anchored))
+    let anchor = "a bare SQLite writer, same batch";
+    Ok(Comparison { name, anchor, unit: "per s", goal: Goal::AtLeast(0.5) }.of(&ours, &anchored))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+pub fn rate(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
 }
 
 fn event(n: usize) -> EventPayload {
@@ -72,22 +79,98 @@ async fn bare(file: &Path) -> Result<SqliteConnection> {
     Ok(connection)
 }
 
-async fn prepared(file: &Path, id: SessionId) -> Result<SqlStore> {
+/// A record in a SQLite file with one session.
+pub async fn prepared(file: &Path, id: SessionId) -> Result<SqlStore> {
     let store = SqlStore::open(&file.display().to_string(), StoreOptions::hiding(secrets::Known::nothing())).await?;
-    let account = AccountId(Uuid::from_u128(1));
-    let requester = UserId(Uuid::from_u128(2));
-    let repository = RepositoryId(Uuid::from_u128(3));
-    store.account(&Account { id: account, name: "bench".into() }).await?;
-    let user = User { id: requester, account, name: "Ada".into(), email: "ada@example.com".into(), role: Role::Admin };
-    store.user(&user).await?;
-    let new = Repository { id: repository, account, name: "r".into(), forge: "local".into(), location: "/r".into() };
-    store.add_repository(&new).await?;
-    let session = Session {
+    settle(&store).await?;
+    store.create_session(&session_of(id)?, &[], &[], Timestamp(1)).await?;
+    Ok(store)
+}
+
+/// A process of that session, which output can belong to.
+pub async fn with_exec(store: &SqlStore, session: SessionId) -> Result<ExecId> {
+    let (action, run, sandbox, exec) = (Uuid::from_u128(6), Uuid::from_u128(7), Uuid::from_u128(8), Uuid::from_u128(9));
+    let none = serde_json::Value::Null;
+    let writes = [
+        Write::Enqueue(action_of(session, action)),
+        Write::AddRun(Run {
+            id: RunId(run),
+            session,
+            action: ActionId(action),
+            step: None,
+            state: RunState::Running,
+            version: None,
+            agent_session: Uuid::from_u128(5),
+            base: None,
+            commit: None,
+            message: None,
+            usage: Usage::default(),
+            started_at: Timestamp(1),
+            finished_at: None,
+        }),
+        Write::PutSandbox(SandboxRecord {
+            id: SandboxId(sandbox),
+            session,
+            host: HostId(Uuid::from_u128(10)),
+            state: SandboxState::Creating,
+            base: "0".repeat(40).parse()?,
+            provider: none,
+            created_at: Timestamp(1),
+            used_at: Timestamp(1),
+        }),
+        Write::AddExec(ExecRow {
+            id: ExecId(exec),
+            run: RunId(run),
+            sandbox: SandboxId(sandbox),
+            purpose: "bench".into(),
+            consumed: 0,
+            ended: None,
+            created_at: Timestamp(1),
+        }),
+    ];
+    store.commit(session, Fence::Open, &writes, &[], Timestamp(1)).await?;
+    Ok(ExecId(exec))
+}
+
+/// The first action of a session.
+pub fn action_of(session: SessionId, id: Uuid) -> Action {
+    Action {
+        id: ActionId(id),
+        session,
+        position: 1,
+        kind: ActionKind::Plan,
+        state: ActionState::Queued,
+        attempts: 0,
+        handed_back: 0,
+        stop_requested: false,
+        requested_by: None,
+        created_at: Timestamp(1),
+        not_before: Timestamp(0),
+    }
+}
+
+const ACCOUNT: AccountId = AccountId(Uuid::from_u128(1));
+const REQUESTER: UserId = UserId(Uuid::from_u128(2));
+const REPOSITORY: RepositoryId = RepositoryId(Uuid::from_u128(3));
+
+/// An account with a person and a repository.
+pub async fn settle(store: &SqlStore) -> Result<()> {
+    store.account(&Account { id: ACCOUNT, name: "bench".into() }).await?;
+    let email = "ada@example.com".into();
+    store.user(&User { id: REQUESTER, account: ACCOUNT, name: "Ada".into(), email, role: Role::Admin }).await?;
+    let (name, forge, location) = ("r".into(), "local".into(), "/r".into());
+    store.add_repository(&Repository { id: REPOSITORY, account: ACCOUNT, name, forge, location }).await?;
+    Ok(())
+}
+
+/// A session of that account, as it is made.
+pub fn session_of(id: SessionId) -> Result<Session> {
+    Ok(Session {
         id,
         number: SessionNumber(0),
-        account,
-        repository,
-        requester,
+        account: ACCOUNT,
+        repository: REPOSITORY,
+        requester: REQUESTER,
         title: "bench".into(),
         prompt: "bench".into(),
         mode: Mode::Standard,
@@ -104,7 +187,5 @@ async fn prepared(file: &Path, id: SessionId) -> Result<SqlStore> {
         usage: Usage::default(),
         archived: false,
         created_at: Timestamp(1),
-    };
-    store.create_session(&session, &[], &[], Timestamp(1)).await?;
-    Ok(store)
+    })
 }

@@ -3,6 +3,10 @@
 use crate::{setup, shell, workspace};
 use anyhow::Result;
 use std::path::PathBuf;
+use std::process::Command;
+
+/// Where the benchmarks look for the programs that they compare with.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What `bench` can be told.
 #[derive(clap::Args)]
@@ -13,6 +17,12 @@ pub struct Arguments {
     /// Also writes the results to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draws the results into this file, as SVG; the one of the guide is `docs/benchmarks.svg`.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Fewer repetitions: about a minute instead of five.
+    #[arg(long)]
+    quick: bool,
     /// With `simulate`: how many seeds to run.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
@@ -76,14 +86,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "--package",
             "bench",
             "--package",
+            "runyard",
+            "--package",
             "shim",
         ]))
     })?;
-    let mut bench = workspace::cargo();
-    bench.args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(&arguments.names);
+    // Nothing of this environment: a variable that some library looks at may change a figure tenfold.
+    let mut bench = Command::new(workspace::target_dir()?.join("release/bench"));
+    bench.args(&arguments.names).current_dir(workspace::root()).env_clear().env("PATH", PATH);
+    for (flag, file) in [("--json", &arguments.json), ("--svg", &arguments.svg)] {
+        if let Some(file) = file {
+            bench.arg(flag).arg(std::path::absolute(file)?);
+        }
+    }
     bench.args(["--lines", &arguments.lines.to_string(), "--slices", &arguments.slices.to_string()]);
-    if let Some(file) = &arguments.json {
-        bench.arg("--json").arg(std::path::absolute(file)?);
+    if arguments.quick {
+        bench.arg("--quick");
     }
     shell::run(&mut bench)
 }

@@ -208,7 +208,7 @@ pub(super) fn amount(bytes: u64) -> String {
     match bytes {
         ..0x10_0000 => format!("{} KiB", whole(10)),
         0x10_0000..0x4000_0000 => format!("{} MiB", whole(20)),
-        _ => format!("{}.{} GiB", whole(30), (bytes & 0x3FFF_FFFF) * 10 >> 30),
+        _ => format!("{}.{} GiB", whole(30), ((bytes & 0x3FFF_FFFF) * 10) >> 30),
     }
 }
 
