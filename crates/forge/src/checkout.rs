@@ -12,6 +12,9 @@ use std::{
 
 /// How the names of checkouts begin that are being built.
 pub(crate) const HALF_BUILT: &str = ".base-";
+/// How much a tree may unfold to: a few objects can name billions of files.
+const MOST_FILES: usize = 1_000_000;
+const MOST_BYTES: u64 = 32 << 30;
 /// A large tree takes its time on a slow disk.
 const CHECKOUT_TIME: Duration = Duration::from_mins(20);
 
@@ -24,7 +27,8 @@ impl Mirror {
     /// written and matches (`git status` is clean at once, whatever the uid), there is no remote, and history is
     /// borrowed: `objects_inside` is the path at which the sandbox will see [`Mirror::objects`].
     ///
-    /// It appears at once and whole: it is built beside `at` and renamed.
+    /// It appears at once and whole: it is built beside `at` and renamed. A tree of more than a million files or 32 GiB
+    /// is refused ([`Error::TreeTooLarge`]) before anything is written.
     pub async fn base_checkout(&self, commit: &CommitId, at: &Path, objects_inside: &Path) -> Result<PathBuf, Error> {
         let at = std::path::absolute(at).map_err(Error::io("find the checkout"))?;
         let io = || Error::io(format!("make the checkout {}", at.display()));
@@ -34,6 +38,7 @@ impl Mirror {
         if !self.has_commit(commit).await? {
             return Err(Error::MissingCommit { commit: commit.clone() });
         }
+        self.check_size(commit, MOST_FILES, MOST_BYTES).await?;
         let parent = at.parent().unwrap_or(&at).to_owned();
         tokio::fs::create_dir_all(&parent).await.map_err(io())?;
         let scratch = tempfile::Builder::new().prefix(HALF_BUILT).tempdir_in(&parent).map_err(io())?;
@@ -65,6 +70,23 @@ impl Mirror {
             Err(_) if at.is_dir() => Ok(at),
             Err(error) => Err(io()(error)),
         }
+    }
+
+    /// Counts what the tree of `commit` unfolds to, and stops counting at the limits.
+    async fn check_size(&self, commit: &CommitId, files: usize, bytes: u64) -> Result<(), Error> {
+        let refused = |limit: String| Err(Error::TreeTooLarge { commit: commit.clone(), limit });
+        let list = |format| self.call("ls-tree").args(["-r", "-z", "--full-tree", format, commit.as_str()]);
+        // Two bytes for each file, and no look at it: a bomb is cut off long before it has unfolded.
+        if list("--format=x").first(files.saturating_mul(2)).run().await?.truncated {
+            return refused(format!("{files} files"));
+        }
+        let sizes = list("--format=%(objectsize)").at_most(files.saturating_mul(20)).run().await?;
+        let size = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<u64>().ok();
+        let sum = sizes.stdout.split(|byte| *byte == 0).filter_map(size).fold(0, u64::saturating_add);
+        if sum > bytes {
+            return refused(format!("{} GiB", bytes >> 30));
+        }
+        Ok(())
     }
 
     /// Removes a base checkout; one that is not there is no error. No workspace may be using it.

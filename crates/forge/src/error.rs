@@ -20,6 +20,16 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Something in the repository leads git to what is not the repository's own.
+    #[error("{} borrows from elsewhere: {} is not followed: {mend}", path.display(), what.display())]
+    Borrows {
+        /// The repository.
+        path: PathBuf,
+        /// What leads elsewhere.
+        what: PathBuf,
+        /// Why it counts, and what a person can do.
+        mend: String,
+    },
     /// The repository has no commit yet: make one first.
     #[error("the repository has no commits yet; make a first commit, then try again")]
     Unborn,
@@ -66,6 +76,14 @@ pub enum Error {
         what: String,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// The tree of a commit unfolds to more than any honest one.
+    #[error("the tree of {commit} is too large to be checked out: more than {limit}")]
+    TreeTooLarge {
+        /// The commit.
+        commit: CommitId,
+        /// How much is allowed, in words.
+        limit: String,
     },
     /// Work from a sandbox was not taken in; nothing of it is in the mirror.
     #[error("the sandbox's work is refused: {0}")]

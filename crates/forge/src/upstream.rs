@@ -1,5 +1,7 @@
 //! A repository on disk that belongs to people: read from and pushed to, never changed in any other way.
 
+mod own;
+
 use crate::{Error, Git, ObjectFormat, git::Call};
 use domain::{BranchName, CommitId};
 use std::{
@@ -23,7 +25,8 @@ pub struct Upstream {
 impl Upstream {
     /// The repository whose working tree or bare repository is exactly at `path`.
     ///
-    /// Errors: [`Error::PathMissing`], [`Error::NotARepository`].
+    /// Errors: [`Error::PathMissing`], [`Error::NotARepository`]; [`Error::Borrows`] when something in it leads git to
+    /// another repository.
     pub async fn open(git: &Git, path: &Path) -> Result<Self, Error> {
         let path = match tokio::fs::canonicalize(path).await {
             Ok(found) => found,
@@ -36,6 +39,7 @@ impl Upstream {
         if !path.is_dir() {
             return Err(not());
         }
+        own::check(git, &path).await?;
         let asked = git.call("rev-parse").in_directory(&path).accept(&[0, 128]);
         let output = asked.args(["--is-bare-repository", "--show-object-format"]).run().await?;
         if output.code != 0 {

@@ -104,3 +104,36 @@ fn files_below(dir: &Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[tokio::test]
+async fn a_tree_that_unfolds_beyond_measure_is_not_checked_out() {
+    for world in worlds().await {
+        let at = world.repository("repo");
+        let tree = |entries: &[(String, String)]| {
+            let lines: String = entries.iter().map(|(about, name)| format!("{about}\t{name}\n")).collect();
+            String::from_utf8(world.feed(&at, &["mktree"], lines.as_bytes())).expect("text").trim().to_owned()
+        };
+        let blob = |bytes: &[u8]| {
+            let id = world.feed(&at, &["hash-object", "-w", "--stdin"], bytes);
+            String::from_utf8(id).expect("text").trim().to_owned()
+        };
+        let small = blob(b"boom");
+        let mut files = tree(&(0..10).map(|n| (format!("100644 blob {small}"), format!("f{n}"))).collect::<Vec<_>>());
+        for _ in 0..9 {
+            files = tree(&(0..10).map(|n| (format!("040000 tree {files}"), format!("d{n}"))).collect::<Vec<_>>());
+        }
+        let zeros = blob(&vec![0; 16 << 20]);
+        let bytes = tree(&(0..2200).map(|n| (format!("100644 blob {zeros}"), format!("f{n}"))).collect::<Vec<_>>());
+        for (bomb, limit) in [(files, "1000000 files"), (bytes, "32 GiB")] {
+            let commit = world.git_in(&at, &["commit-tree", "-m", "Boom", &bomb]);
+            world.git_in(&at, &["update-ref", "refs/heads/main", &commit]);
+            let mirror = world.mirror(&at).await;
+            let commit = commit.parse().expect("an id");
+            let refused = mirror.base_checkout(&commit, &world.path("bases/bomb"), &mirror.objects()).await;
+            let refused = refused.expect_err("it was unfolded");
+            assert!(matches!(refused, Error::TreeTooLarge { .. }), "{refused}");
+            assert!(refused.to_string().contains(limit), "{refused}");
+            assert!(!world.path("bases").exists(), "something was written");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The forge on real repositories, with every git that the machine has.
 
+mod borrowed;
 mod checkout;
 mod diff;
 mod generations;

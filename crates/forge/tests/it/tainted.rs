@@ -38,8 +38,9 @@ fn taint(world: &World, at: &Path) -> PathBuf {
             fs::copy(&evil, dir.join(hook)).expect("hook");
         }
     }
-    let other = world.repository("borrowed-from");
-    write(&at.join(".git/objects/info/alternates"), &format!("{}\n", other.join(".git/objects").display()));
+    let included = world.path("included");
+    write(&included, &format!("[core]\n\tfsmonitor = {0}\n\tpager = {0}\n", evil.display()));
+    let included = included.to_str().expect("text").to_owned();
     let (evil, hooks) = (evil.to_str().expect("text"), hooks.to_str().expect("text"));
     for (key, value) in [
         ("core.fsmonitor", evil),
@@ -64,6 +65,19 @@ fn taint(world: &World, at: &Path) -> PathBuf {
         ("receive.procReceiveRefs", "refs/for"),
         ("protocol.ext.allow", "always"),
         ("url.ext::evil.insteadOf", "/"),
+        ("include.path", &included),
+        ("includeIf.gitdir:/.path", &included),
+        ("alias.rev-parse", "!evil.sh"),
+        ("core.gitProxy", evil),
+        ("sequence.editor", evil),
+        ("trailer.runyard.command", evil),
+        ("interactive.diffFilter", evil),
+        ("remote.origin.url", "ext::evil.sh"),
+        ("remote.origin.uploadpack", evil),
+        ("remote.origin.receivepack", evil),
+        ("remote.origin.promisor", "true"),
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
         ("core.untrackedCache", "true"),
         ("commit.gpgSign", "true"),
     ] {
