@@ -86,7 +86,7 @@ pub(crate) fn render(body: &Body<'_>) -> String {
     }
     if body.stack.len() > 1 {
         text.push_str("\n## Stack\n\n");
-        let _ = writeln!(text, "- `{}`", body.session.target_branch);
+        let _ = writeln!(text, "- {}", code(body.session.target_branch.as_str()));
         for change in body.stack.iter().filter(|change| change.state != ChangeState::Closed) {
             let number = change.pull_request.map_or_else(String::new, |number| format!("#{number} "));
             let here = if change.id == body.change.id { " ← this one" } else { "" };

@@ -9,6 +9,7 @@ pub(crate) use host::{NoTools, OwnTools};
 use crate::{
     context::Context,
     halt::{Halt, chain},
+    home::{self, CODE, HOME},
     kept, pre_execution, prompt, stack,
     workspace::{MODEL_PORT, Place},
 };
@@ -22,19 +23,14 @@ use domain::{
 use host::EngineHost;
 use sandbox::{ExecSpec, Stdin};
 use serde::{Deserialize, Serialize};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use store::{ExecRow, StoreError, Write};
 use uuid::Uuid;
 
 /// Where the agent's program is inside a sandbox.
 pub(crate) const CLAUDE_INSIDE: &str = "/opt/claude/claude";
 
-const HOME: &str = "/home/agent";
-const CODE: &str = "/code";
 const INSTRUCTIONS: &str = "/home/agent/instructions.md";
-
-/// Largest transcript that is archived, in bytes.
-const LARGEST_TRANSCRIPT: u64 = 64 << 20;
 
 /// Most output of one agent process, in bytes.
 const OUTPUT_QUOTA: u64 = 1 << 30;
@@ -183,16 +179,16 @@ async fn launch(
     if known.as_ref().is_some_and(|stage| stage.outcome.is_none()) {
         forget_questions(context).await?;
     }
-    let transcript = agent::transcript_path(Path::new(HOME), Path::new(CODE), talk.agent_session);
-    let transcript = transcript.to_string_lossy().into_owned();
-    let lived = bring_transcript(context, place, talk.agent_session, &transcript).await?;
+    let cut_off = known.as_ref().is_some_and(|stage| stage.outcome.is_none() && stage.sandbox == place.record.id);
+    let lived = home::ready(context, place, talk.agent_session, cut_off).await?;
     let conversation = match (&deferred, &lived) {
-        (Some(call), Some(_)) => {
-            Conversation::ResumeDeferred { transcript: transcript.clone(), tool: call.tool.clone() }
+        (Some(call), Some(lived)) => {
+            Conversation::ResumeDeferred { transcript: lived.path.clone(), tool: call.tool.clone() }
         }
-        (None, Some(_)) => Conversation::Resume(transcript.clone()),
+        (None, Some(lived)) => Conversation::Resume(lived.path.clone()),
         (_, None) => Conversation::New(talk.agent_session),
     };
+    trust_program(context).await?;
     let resumes_call = matches!(conversation, Conversation::ResumeDeferred { .. });
     let launch = launch_of(context, place, talk, conversation).await?;
     let id = ExecId::new(context.shared.mint.as_ref());
@@ -220,7 +216,7 @@ async fn launch(
     let exec = context.unless_let_go(async { Ok(place.sandbox.exec(spec).await?) }).await?;
     faultpoint::crash_point!("crash-exec-started");
     let lost = match (&known, &lived) {
-        (Some(stage), Some(transcript)) if stage.outcome.is_none() => agent::note_on_lost_call(transcript),
+        (Some(stage), Some(lived)) if stage.outcome.is_none() => agent::note_on_lost_call(&lived.transcript),
         _ => None,
     };
     let text = match lost {
@@ -236,6 +232,16 @@ async fn launch(
         resume: None,
     };
     Box::pin(drive(context, place, talk, stage, exec, turn)).await
+}
+
+/// Fails when the agent's program is not the one that was trusted.
+async fn trust_program(context: &Context) -> Result<(), Halt> {
+    let program = context.shared.program.clone();
+    let verified = tokio::task::spawn_blocking(move || program.verify()).await;
+    let verified = verified.map_err(|error| Halt::failed(format!("the agent's program was not checked: {error}")))?;
+    let digest = verified.map_err(|why| Halt::failed(chain(&why)))?;
+    tracing::debug!(%digest, "the agent's program is the one that is trusted");
+    Ok(())
 }
 
 /// Takes back what a process that is lost asked: nobody waits for the answer. Its successor asks again.
@@ -306,27 +312,9 @@ async fn launch_of(context: &Context, place: &Place, talk: &Talk, conversation: 
             launch.instructions = Some(INSTRUCTIONS.to_owned());
         }
         Ok(None) => {}
-        Err(error) => tracing::info!(error = chain(&error), "CLAUDE.md was not read"),
+        Err(error) => context.note(NoteLevel::Warning, format!("CLAUDE.md was not read: {}", chain(&error))).await?,
     }
     Ok(launch)
-}
-
-/// Makes sure that the conversation's transcript is in the sandbox; its bytes, or nothing when there is no transcript.
-async fn bring_transcript(
-    context: &Context,
-    place: &Place,
-    agent_session: Uuid,
-    path: &str,
-) -> Result<Option<Vec<u8>>, Halt> {
-    if let Ok(bytes) = place.sandbox.read_file(path, LARGEST_TRANSCRIPT).await
-        && !bytes.is_empty()
-    {
-        return Ok(Some(bytes));
-    }
-    let Some(hash) = context.shared.store.transcript(agent_session).await? else { return Ok(None) };
-    let Some(bytes) = context.shared.store.blob(hash).await? else { return Ok(None) };
-    place.write(path, bytes.clone()).await?;
-    Ok(Some(bytes))
 }
 
 /// Puts a new sandbox where the lost one was: on the tree that was kept when the run was put to rest, else on its base.
@@ -416,15 +404,10 @@ fn drive_failed(error: &DriveError) -> Halt {
 /// Keeps the conversation's transcript and notes how the process ended, in one transaction.
 async fn archive(context: &Context, place: &Place, talk: &Talk, stage: Stage, outcome: &Outcome) -> Result<(), Halt> {
     let run = context.run_id()?;
-    let path = agent::transcript_path(Path::new(HOME), Path::new(CODE), talk.agent_session);
     let mut writes = Vec::new();
-    match place.sandbox.read_file(&path.to_string_lossy(), LARGEST_TRANSCRIPT).await {
-        Ok(bytes) if !bytes.is_empty() => {
-            let hash = context.put_blob(bytes).await?;
-            writes.push(Write::Transcript(talk.agent_session, hash));
-        }
-        Ok(_) => {}
-        Err(error) => tracing::info!(error = chain(&error), "there is no transcript to archive"),
+    if let Some(transcript) = home::transcript(place, talk.agent_session).await {
+        let hash = context.put_blob(transcript).await?;
+        writes.push(Write::Transcript(talk.agent_session, hash));
     }
     if matches!(outcome.end, End::Deferred { .. }) && talk.phase == Phase::Execute {
         // Also when this server goes down: who goes on may have to do so in another sandbox.

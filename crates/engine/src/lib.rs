@@ -11,6 +11,7 @@ mod engine;
 mod gate;
 mod generation;
 mod halt;
+mod home;
 mod janitor;
 mod kept;
 mod markup;

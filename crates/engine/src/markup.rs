@@ -62,7 +62,7 @@ fn plain(safe: &mut String, text: &str) {
                 safe.push_str("@\u{2060}");
             }
             '\n' | '\t' => safe.push(c),
-            c if c.is_control() => {}
+            c if c.is_control() || reorders(c) => {}
             c => safe.push(c),
         }
         before = Some(c);
@@ -89,9 +89,19 @@ pub(crate) fn cell(text: &str) -> String {
 pub(crate) fn code(text: &str) -> String {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
-    let short: String = first.chars().filter(|c| !c.is_control()).take(LONGEST_CODE).collect();
+    let short: String = first.chars().filter(|c| !c.is_control()).take(LONGEST_CODE).map(shown).collect();
     let more = if lines.next().is_some() || first.chars().count() > LONGEST_CODE { " …" } else { "" };
     format!("`{}{more}`", short.replace('|', "\\|").replace('`', "'"))
+}
+
+/// A character as it is, or by its number when it would change how the text around it reads.
+fn shown(c: char) -> String {
+    if reorders(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() }
+}
+
+/// Whether a character turns the text after it round (Unicode Standard Annex 9).
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Longest code in a line, in characters.
@@ -101,7 +111,8 @@ const LONGEST_CODE: usize = 200;
 pub(crate) fn fenced(text: &str) -> String {
     let longest = text.lines().map(|line| line.trim_start().bytes().take_while(|byte| *byte == b'`').count()).max();
     let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
-    let shown: String = text.trim_end().chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let seen = |c: &char| !c.is_control() && !reorders(*c) || matches!(c, '\n' | '\t');
+    let shown: String = text.trim_end().chars().filter(seen).collect();
     format!("{fence}text\n{shown}\n{fence}")
 }
 
@@ -117,6 +128,7 @@ mod tests {
         assert_eq!(prose("![](http://x/y.png) \\![](z)"), "\\![](http://x/y.png) \\\\\\![](z)");
         assert_eq!(prose("`Vec<T>` and ``a ` <b>``"), "`Vec<T>` and ``a ` <b>``");
         assert_eq!(prose("a\u{1b}[31mred"), "a[31mred");
+        assert_eq!(prose("pay \u{202e}eve\u{202c} and \u{2067}ada"), "pay eve and ada");
     }
 
     #[test]
@@ -136,6 +148,7 @@ mod tests {
     fn code_is_one_line() {
         assert_eq!(code("\n  grep -c x | wc\nmore"), "`grep -c x \\| wc …`");
         assert_eq!(code("a`b"), "`a'b`");
+        assert_eq!(code("evil\u{202e}txt.exe"), "`evil\\u{202e}txt.exe`");
         assert_eq!(cell("a | b\n# c"), "a \\| b # c");
     }
 

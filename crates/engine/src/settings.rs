@@ -57,6 +57,8 @@ pub struct Settings {
 pub struct AgentSettings {
     /// The Claude Code program on the host.
     pub claude: PathBuf,
+    /// What that program must be; none: what it is at the first start of an agent.
+    pub sha256: Option<agent::ProgramDigest>,
     /// The model, Claude Code's default when none is given.
     pub model: Option<String>,
     /// Where the Messages API is.

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub works: AtomicBool,
     /// Where the branches of open pull requests were when they were looked at last: base and head.
     pub looked_at: Mutex<HashMap<(RepositoryId, i64), Ends>>,
+    /// The agent's program, as far as it is trusted.
+    pub program: Arc<agent::Program>,
     /// What is done for a step in a simulation.
     #[cfg(feature = "simulation")]
     pub script: Option<Arc<dyn crate::simulation::Script>>,
@@ -68,6 +70,7 @@ impl Shared {
         host: HostId,
     ) -> Self {
         let server = ServerId::new(mint.as_ref());
+        let program = Arc::new(agent::Program::new(&settings.agent.claude, settings.agent.sha256));
         Self {
             settings,
             store,
@@ -88,6 +91,7 @@ impl Shared {
             at_work: Mutex::default(),
             works: AtomicBool::new(false),
             looked_at: Mutex::new(HashMap::new()),
+            program,
             #[cfg(feature = "simulation")]
             script: None,
             mirrors: Mutex::new(HashMap::new()),

@@ -204,6 +204,7 @@ fn settings(pace: Pace) -> Settings {
         agent_attribution: false,
         public_url: None,
         agent: AgentSettings {
+            sha256: None,
             claude: "/nonexistent".into(),
             model: None,
             base_url: "http://127.0.0.1:9".to_owned(),

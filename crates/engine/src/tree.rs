@@ -55,7 +55,7 @@ impl Changes {
 }
 
 impl Place {
-    async fn script(
+    pub(crate) async fn script(
         &self,
         context: &Context,
         (purpose, script): (&str, &str),

@@ -2,6 +2,7 @@
 //! `config show` and `docs/configuration.md`.
 
 use super::setting::{ApiAddress, Bytes, Count, LogFilter, Processors, Program, Raw, Setting};
+use agent::ProgramDigest;
 use domain::{MicroUsd, PrMode};
 use sandbox::local::Requirement;
 use std::{path::PathBuf, time::Duration};
@@ -127,6 +128,9 @@ keys! {
     /// The Claude Code program.
     /// Default: where `RUNYARD_CLAUDE` says, else where `cargo xtask setup` puts it, else `claude` in `PATH`.
     claude: Option<Program> = "" as "agent.claude";
+    /// The SHA-256 digest that the Claude Code program must have.
+    /// Without it the program is trusted as it is at the first start of an agent, until the server ends.
+    claude_sha256: Option<ProgramDigest> = "" as "agent.sha256";
     /// The model; Claude Code's own choice when empty.
     model: Option<String> = "" as "agent.model";
     /// While planning: when not empty, only these tools (in Claude Code's grammar).

@@ -343,6 +343,18 @@ impl Setting for sandbox::local::Requirement {
     }
 }
 
+impl Setting for agent::ProgramDigest {
+    const SHAPE: &'static str = "a SHA-256 digest of 64 hexadecimal digits, as sha256sum prints it";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        raw.text().and_then(|text| text.parse().ok()).ok_or_else(|| raw.wrong::<Self>())
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 /// What the log of the server holds: a level, or directives such as `info,engine=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(pub String);

@@ -46,6 +46,7 @@ impl Config {
             agent: AgentSettings {
                 retries: u32::try_from(v.agent_retries.0).unwrap_or(0),
                 claude,
+                sha256: v.claude_sha256,
                 model: v.model.clone(),
                 base_url: v.base_url.0.clone(),
                 planning: ToolRules {

@@ -27,7 +27,7 @@ pub fn pull_requests(lines: &[PullRequestLine], style: Style) -> Vec<String> {
                 state_words(line).to_owned(),
                 line.session.map_or_else(String::new, |session| session.to_string()),
                 one_line(&own_title(line), 60),
-                format!("{} → {}", line.pull_request.head, line.pull_request.base),
+                one_line(&format!("{} → {}", line.pull_request.head, line.pull_request.base), usize::MAX),
             ]
         })
         .collect();
@@ -124,7 +124,7 @@ fn about(view: &PullRequestView, zone: &TimeZone) -> String {
     let pr = &view.line.pull_request;
     let mut parts = vec![
         one_line(&view.line.repository, 60),
-        format!("{} → {}", pr.head, view.base),
+        one_line(&format!("{} → {}", pr.head, view.base), usize::MAX),
         one_line(&pr.author, 60),
         moment(pr.created_at, zone),
     ];

@@ -73,7 +73,7 @@ pub fn session(view: &SessionView, style: Style, zone: &TimeZone) -> Vec<String>
     let about = format!(
         "{} · {} · {mode}, {pr_mode} · {}{}",
         one_line(&view.repository, 60),
-        session.target_branch,
+        one_line(session.target_branch.as_str(), usize::MAX),
         moment(session.created_at, zone),
         if session.archived { " · archived" } else { "" }
     );

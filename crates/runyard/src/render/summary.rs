@@ -147,7 +147,8 @@ pub(super) fn goes_into(view: &SessionView, change: &Change) -> String {
     let below = view.changes.iter().find(|other| other.branch == change.base_branch);
     match below.and_then(|below| below.pull_request) {
         Some(number) => format!("{} → #{number}", change.branch),
-        None => format!("{} → {}", change.branch, change.base_branch),
+        // Git lets people put characters into names that turn the text after them round.
+        None => one_line(&format!("{} → {}", change.branch, change.base_branch), usize::MAX),
     }
 }
 
