@@ -6,17 +6,21 @@
 #![expect(clippy::missing_panics_doc, reason = "a harness panics where a program would return an error")]
 
 mod events;
+mod host;
 mod place;
 mod processes;
 mod programs;
+mod puppet;
 mod repository;
 mod running;
 mod world;
 
 pub use events::{Event, Log};
+pub use host::{Host, control_groups, processes_with};
 pub use place::Place;
 pub use processes::Inhabitants;
 pub use programs::{claude, runyard, runyard_with_crash_points};
+pub use puppet::repository_of_attacks;
 pub use repository::Repository;
 pub use running::{Finished, Running};
 pub use world::{KEY, World};

@@ -33,7 +33,7 @@ impl Repository {
         let from = programs::root().to_str().expect("a path in UTF-8");
         let to = path.to_str().expect("a path in UTF-8");
         // The clone's owner differs from the original's in some set-ups, and the original is only read.
-        run(git_in(Path::new("/")).args(["-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", from, to]));
+        run(git_in(Path::new("/")).args(["-c", "safe.directory=*", "clone", "--quiet", "--no-local", from, to]));
         let repository = Self { path };
         repository.git(["checkout", "--quiet", "-B", "main"]);
         repository.git(["remote", "remove", "origin"]);

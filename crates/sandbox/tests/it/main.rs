@@ -7,6 +7,7 @@
 mod as_user;
 mod files;
 mod filled;
+mod hostile;
 mod isolation;
 mod life;
 mod output;
