@@ -55,6 +55,13 @@ impl World {
         self.place.path()
     }
 
+    /// Gives leases the time that they have by default: nobody dies here, and the machine may be busy.
+    pub fn patient(&mut self) {
+        for (name, value) in [("LEASE_BEAT", "1s"), ("LEASE_PATIENCE", "15s")] {
+            self.environment.push((format!("RUNYARD_{name}"), value.into()));
+        }
+    }
+
     /// `runyard` with this world's configuration and nothing else of the environment.
     pub fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(self.program.unwrap_or_else(programs::runyard));

@@ -79,6 +79,7 @@ async fn world(attacks: &[(&str, &str)]) -> (World, product_tests::Repository, S
     let repository = repository_of_attacks(&place, "repository", attacks, &[("attacks/facts", &facts)]);
     let mut world = World::around(place, repository, &json!({ "conversations": [] }).to_string()).await;
     world.use_puppet();
+    world.patient();
     for (name, value) in [("RETRY_TIMES", "0"), ("WORKERS", "3"), ("AGENT_HOLD", "10m"), ("SANDBOX_IDLE", "1s")] {
         world.environment.push((format!("RUNYARD_{name}"), value.into()));
     }

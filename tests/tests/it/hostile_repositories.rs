@@ -26,6 +26,7 @@ async fn world(files: &[(&str, &str)]) -> World {
     let repository = repository_of_attacks(&place, "repository", &[("write", WRITE)], files);
     let mut world = World::around(place, repository, &script(&[])).await;
     world.use_puppet();
+    world.patient();
     world.environment.push(("RUNYARD_RETRY_TIMES".into(), "0".into()));
     world
 }
