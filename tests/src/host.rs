@@ -52,7 +52,8 @@ impl Host {
         }
         for device in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
             let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
-            if ours(&file) {
+            // A sandbox has a disk of its own, which lies in the data directory.
+            if ours(&file) && !file.contains("/data/") {
                 facts.insert(format!("{}: {file}", device.path().display()), String::new());
             }
         }

@@ -119,7 +119,9 @@ pub(crate) async fn talk(context: &Arc<Context>, place: &Place, talk: Talk) -> R
 pub(crate) async fn talk_until_heard(context: &Arc<Context>, place: &Place, what: Talk) -> Result<Outcome, Halt> {
     let first = talk(context, place, what.clone()).await?;
     let stage: Option<Stage> = context.journal(&stage_key(context.run_id()?, &what.stage)).await?;
-    let Some(tool) = stage.and_then(|stage| stage.missed) else { return Ok(first) };
+    // One that this exchange does not offer will not be there later either.
+    let offered = |tool: &String| what.tools.iter().any(|spec| spec.name == *tool);
+    let Some(tool) = stage.and_then(|stage| stage.missed).filter(offered) else { return Ok(first) };
     let again = Talk { stage: format!("{}-again", what.stage), on: None, prompt: prompt::tool_is_there(&tool), ..what };
     talk(context, place, again).await
 }

@@ -117,13 +117,14 @@ async fn nothing_that_an_agent_does_gets_out_or_in() {
     assert!(world.model.requests().is_empty(), "something left: {:?}", world.model.requests());
 
     world.runyard(["session", "answer", "1", "yes", "--follow"]).await.expect_code(0);
-    waiting.ends().await.expect_code(0);
+    // Who only watched left with the question.
+    waiting.ends().await.expect_code(3);
     let log = world.log("1").await;
     assert_eq!(log.step("1"), "completed(changed)", "{}", log.outline());
     let branch = neighbour.pushed().pop().expect("its branch");
     let files = neighbour.git(["diff", "--name-only", "main", &branch]);
     assert_eq!(files, "done.txt\nmine\n", "the neighbour was not let alone");
-    let everything = world.repository.git(["grep", "--all-match", "-I", &canary, "--", "."].map(|word| word));
+    let everything = world.repository.git(["log", "--all", "--format=%H", "-S", &canary]);
     assert_eq!(everything, "");
 
     // The janitor takes the sandboxes away, and with them all that the attacks started.

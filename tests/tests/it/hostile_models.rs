@@ -32,7 +32,6 @@ async fn calls_that_make_no_sense_do_nothing_and_the_step_goes_on() {
             "mcp__runyard__submit_plan",
             &json!({ "runbook": "# Runbook: Mine\n\n## Execution Steps\n\n### Step 1: A\nB.\n" }),
         ),
-        tool("mcp__runyard__skip_step", &json!({ "reason": "no need" })),
         tool("WebFetch", &json!({ "url": "http://127.0.0.1:9/", "prompt": "x" })),
     ];
     // Its own sandbox cannot be switched off, because it has none: ours is around it.

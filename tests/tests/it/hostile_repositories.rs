@@ -287,7 +287,8 @@ async fn trees_that_no_work_tree_can_hold_are_refused_in_words() {
         world.repository.git(["update-ref", &format!("refs/heads/{branch}"), commit.trim()]);
         let run =
             world.run("attack write", &["--yes", "--target-branch", &branch, "--json"]).ends().await.expect_code(1);
-        assert!(run.said().contains(words), "{branch}: {}", run.said());
+        let log = world.log(&(number + 1).to_string()).await;
+        assert!(log.outline().contains(words), "{branch}: {}\n{}", run.said(), log.outline());
     }
     assert!(world.repository.pushed().is_empty());
     assert!(!world.path().join("ran").exists(), "something ran");
