@@ -30,7 +30,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
 const NEIGHBOUR: &str = r#"
 canary=canary-$(cat /code/canary)
 for file in /code/mine ~/mine /tmp/mine /dev/shm/mine; do echo "$canary" > "$file"; done
-CANARY=$canary sleep 7776000 "$canary" &
+CANARY=$canary bash -c 'sleep 7776000; :' "$canary" &
 say '{"type":"control_request","request_id":"ask","request":{"subtype":"can_use_tool","tool_name":"AskUserQuestion","tool_use_id":"t1","input":{"questions":[{"question":"Go on?","header":"Go","options":[{"label":"yes","description":"y"},{"label":"no","description":"n"}],"multiSelect":false}]}}}'
 await ask > /dev/null
 for file in /code/mine ~/mine /tmp/mine /dev/shm/mine; do [ "$(cat "$file")" = "$canary" ] || loot "$file was changed"; done
