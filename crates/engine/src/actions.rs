@@ -14,6 +14,10 @@ use store::Write;
 
 /// Does what the claimed action asks.
 pub(crate) async fn perform(context: &Arc<Context>) -> Result<(), Halt> {
+    if context.action.stop_requested {
+        // It was asked while nobody was at work on it.
+        return Err(Halt::Stopped);
+    }
     if context.action.is_poison() {
         let message = format!(
             "{} attempts were lost to crashes, so it is not tried again by itself; look at the server's log, then \

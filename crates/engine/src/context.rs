@@ -1,6 +1,6 @@
 //! What work on one action has at hand: the claim, the fence, the signal to stop.
 
-use crate::{gate::RunGate, halt::Halt, shared::Shared, waits::Waits};
+use crate::{carried, gate::RunGate, halt::Halt, shared::Shared, waits::Waits};
 use domain::{
     Action, BlobHash, CommitId, EventPayload, Lease, NoteLevel, Repository, Run, RunEvent, RunId, RunState,
     RunbookVersion, Session, StepEvent, StepId, StepState, User,
@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 use store::{Claim, Fence, StoreError, Write};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 /// Why a worker must let go, from least to most pressing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +60,8 @@ pub(crate) struct Context {
     pub waits: Mutex<Waits>,
     /// Set once the action is settled: what is left to do then is cut short by the loss of the lease only.
     settled: AtomicBool,
+    /// Set once the mirror has what other servers made for the session.
+    brought: OnceCell<()>,
 }
 
 impl Context {
@@ -76,6 +78,7 @@ impl Context {
             run: Mutex::new(None),
             waits: Mutex::default(),
             settled: AtomicBool::new(false),
+            brought: OnceCell::new(),
         }
     }
 
@@ -137,6 +140,15 @@ impl Context {
     /// Fails when the worker must let go.
     pub fn check(&self) -> Result<(), Halt> {
         self.heeded(*self.let_go.borrow()).map_or(Ok(()), Err)
+    }
+
+    /// Fails when the worker must let go, or when the record gives the session to somebody else at this moment. To be
+    /// asked before acts outside that are not refused by their epoch.
+    pub async fn still_held(&self) -> Result<(), Halt> {
+        self.check()?;
+        let lease = self.shared.store.lease(self.session.id).await?;
+        let ours = lease.is_some_and(|now| (now.owner, now.epoch) == (self.lease.owner, self.lease.epoch));
+        if ours { Ok(()) } else { Err(Halt::Fenced) }
     }
 
     /// Completes when the worker must let go.
@@ -241,10 +253,13 @@ impl Context {
             .ok_or_else(|| Halt::failed("the session's repository is gone from the record"))
     }
 
-    /// The mirror of the session's repository.
+    /// The mirror of the session's repository. It has all that the record names, whichever server made it.
     pub async fn mirror(&self) -> Result<Mirror, Halt> {
         let repository = self.repository().await?;
-        Ok(self.shared.forge.mirror(&repository, &self.shared.mirror_dir(repository.id)).await?)
+        let mirror = self.shared.forge.mirror(&repository, &self.shared.mirror_dir(repository.id)).await?;
+        // What comes later is made here.
+        self.brought.get_or_try_init(|| carried::bring(&self.shared, &self.session, &mirror)).await?;
+        Ok(mirror)
     }
 
     /// What was noted under `key`.

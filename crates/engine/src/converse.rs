@@ -7,10 +7,11 @@ mod pieces;
 pub(crate) use host::{NoTools, OwnTools};
 
 use crate::{
+    carried,
     context::Context,
     halt::{Halt, chain},
     home::{self, CODE, HOME},
-    kept, pre_execution, prompt, stack,
+    pre_execution, prompt, stack,
     workspace::{MODEL_PORT, Place},
 };
 use agent::{
@@ -322,7 +323,7 @@ async fn launch_of(context: &Context, place: &Place, talk: &Talk, conversation: 
 /// Puts a new sandbox where the lost one was: on the tree that was kept when the run was put to rest, else on its base.
 async fn restore(context: &Context, place: &Place, talk: &Talk) -> Result<(), Halt> {
     let Some(run) = context.run() else { return Ok(()) };
-    let kept = place.mirror.kept(&kept::run(run.id)?).await?;
+    let kept = carried::kept_of(&context.shared, &context.session, &place.mirror, run.id).await?;
     let base = run.base.or_else(|| talk.on.clone());
     if let Some(commit) = kept.as_ref().or(base.as_ref()) {
         place.prepare(context, commit).await?;

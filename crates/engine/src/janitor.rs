@@ -64,7 +64,10 @@ async fn own_sandboxes(shared: &Shared) -> Result<Vec<SandboxRecord>, StoreError
     Ok(all.into_iter().filter(|record| record.host == shared.host).collect())
 }
 
-async fn take_over_silent(shared: &Shared, watchers: &mut HashMap<SessionId, Watcher>) -> Result<(), StoreError> {
+pub(crate) async fn take_over_silent(
+    shared: &Shared,
+    watchers: &mut HashMap<SessionId, Watcher>,
+) -> Result<(), StoreError> {
     let leases = shared.store.leases().await?;
     watchers.retain(|session, _| leases.iter().any(|(held, _)| held == session));
     for (session, lease) in leases {

@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod begin;
 mod body;
+mod carried;
 mod checks;
 mod context;
 mod converse;
@@ -15,6 +16,8 @@ mod home;
 mod janitor;
 mod kept;
 mod markup;
+#[cfg(any(test, feature = "simulation"))]
+mod nowhere;
 mod people;
 mod pre_execution;
 mod process;
@@ -27,6 +30,8 @@ mod shared;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod stack;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod vault;
 mod waits;

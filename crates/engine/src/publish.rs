@@ -1,21 +1,23 @@
 //! From a tree that a run proposes to a commit, a branch and a pull request.
 
 use crate::{
-    body,
+    body, carried,
     context::Context,
     halt::{Halt, chain},
     kept,
     markup::prose,
     stack::{self, Goal},
-    workspace::Place,
 };
 use domain::{
     ActionKind, Change, ChangeId, ChangeKey, ChangeState, CheckOutcome, CommitId, Mode, PrMode, Run, RunbookVersion,
     StepId, StepState,
 };
-use forge::{Forge, Message, Mirror, NewPullRequest};
+use forge::{Edit, Forge, Message, Mirror, NewPullRequest};
 use std::collections::HashMap;
-use store::Write;
+use store::{PullRequest, Write};
+
+/// How often the text of a pull request is written when people change it at the same time.
+const TRIES: usize = 8;
 
 /// Where a run's checks are kept.
 pub(crate) fn evidence_key(run: domain::RunId) -> String {
@@ -25,7 +27,7 @@ pub(crate) fn evidence_key(run: domain::RunId) -> String {
 /// Makes the commit of a leaf's tree and notes it together with the change that it joins, before anything is pushed.
 pub(crate) async fn commit_leaf(
     context: &Context,
-    place: &Place,
+    mirror: &Mirror,
     run: &Run,
     leaf: StepId,
     tree: &CommitId,
@@ -42,7 +44,7 @@ pub(crate) async fn commit_leaf(
     let step = version.step(leaf).ok_or_else(|| Halt::failed("the step is no longer in the runbook"))?;
     let top = version.top_level(leaf).unwrap_or(step);
     let message = commit_message(context, run, &format!("{} {}", step.number, step.title), Some(&step.number), said);
-    let commit = make_commit(context, &place.mirror, run, &base, tree, &message).await?;
+    let commit = make_commit(context, mirror, run, &base, tree, &message).await?;
     let whole = matches!(goal_key(&goal, &changes), ChangeKey::Session);
     let title = body::title(&context.session, &top.title, whole, in_progress(context));
     let mut change = match goal {
@@ -71,13 +73,13 @@ pub(crate) async fn commit_leaf(
     change.head = commit.clone();
     change.steps.retain(|known| *known != leaf);
     change.steps.push(leaf);
-    note_commit(context, &place.mirror, run, change, commit).await
+    note_commit(context, mirror, run, change, commit).await
 }
 
 /// Makes the commit of a tree on top of a change that exists.
 pub(crate) async fn commit_onto(
     context: &Context,
-    place: &Place,
+    mirror: &Mirror,
     run: &Run,
     change: ChangeId,
     tree: &CommitId,
@@ -89,9 +91,9 @@ pub(crate) async fn commit_onto(
         return Err(Halt::transient("the branch moved in the meantime"));
     }
     let message = commit_message(context, run, subject, None, said);
-    let commit = make_commit(context, &place.mirror, run, &base, tree, &message).await?;
+    let commit = make_commit(context, mirror, run, &base, tree, &message).await?;
     change.head = commit.clone();
-    note_commit(context, &place.mirror, run, change, commit).await
+    note_commit(context, mirror, run, change, commit).await
 }
 
 pub(crate) async fn change_by_id(context: &Context, id: ChangeId) -> Result<Change, Halt> {
@@ -112,10 +114,12 @@ async fn note_commit(
     change: Change,
     commit: CommitId,
 ) -> Result<ChangeId, Halt> {
+    let base = run.base.clone();
     mirror.keep(&kept::run(run.id)?, &commit).await?;
     mirror.keep(&kept::change(change.id)?, &commit).await?;
+    let pack = carried::note(context, mirror, &commit, base.as_slice()).await?;
     faultpoint::crash_point!("crash-commit-made");
-    let writes = [Write::RunCommit(run.id, commit.clone()), Write::PutChange(change.clone())];
+    let writes = [pack, Write::RunCommit(run.id, commit.clone()), Write::PutChange(change.clone())];
     context.commit(&writes, &[stack::event(&change)]).await?;
     faultpoint::crash_point!("crash-commit-noted");
     context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });
@@ -186,14 +190,10 @@ pub(crate) async fn open_pull_request(
     let repository = context.repository().await?;
     context.check()?;
     let draft = context.session.draft || draft_for_now;
-    let text = body_of(context, mirror, &change).await?;
     let pull_request = if let Some(number) = change.pull_request {
-        let base = Some(change.base_branch.clone());
-        shared
-            .forge
-            .update(&repository, number, &forge::Edit { body: Some(text), base, ..forge::Edit::default() })
-            .await?
+        write(context, number, Say::AsRecorded(mirror, &change)).await?
     } else {
+        let text = body_of(context, mirror, &change).await?;
         let new = NewPullRequest {
             key: format!("{}/{}", context.session.id, change.key),
             title: change.title.clone(),
@@ -205,6 +205,7 @@ pub(crate) async fn open_pull_request(
             author: context.requester.name.clone(),
         };
         stands_on_its_base(context, mirror, &change).await?;
+        context.still_held().await?;
         faultpoint::crash_point!("crash-pull-request-intended");
         let opened = shared.forge.open(&repository, &new).await?;
         faultpoint::crash_point!("crash-pull-request-opened");
@@ -223,10 +224,8 @@ pub(crate) async fn open_pull_request(
     change.pull_request = Some(pull_request.number);
     if before.0.is_none() {
         // Only now does its own place in the stack have a number.
-        let text = body_of(context, mirror, &change).await?;
-        if text != pull_request.body {
-            let edit = forge::Edit { body: Some(text), ..forge::Edit::default() };
-            shared.forge.update(&repository, pull_request.number, &edit).await?;
+        if body_of(context, mirror, &change).await? != pull_request.body {
+            write(context, pull_request.number, Say::AsRecorded(mirror, &change)).await?;
         }
     }
     if matches!(change.state, ChangeState::Branch | ChangeState::Draft | ChangeState::Open) {
@@ -238,6 +237,42 @@ pub(crate) async fn open_pull_request(
         faultpoint::crash_point!("crash-pull-request-noted");
     }
     Ok(change)
+}
+
+/// What a pull request is to say.
+#[derive(Clone, Copy)]
+enum Say<'a> {
+    /// What is on record about its change.
+    AsRecorded(&'a Mirror, &'a Change),
+    /// That it can be reviewed, under this title.
+    Ready(&'a str),
+}
+
+/// Has a pull request say something, and only while the session is ours.
+///
+/// The lease is read after the pull request was looked at: whoever takes the session over later also writes later, so what
+/// a server writes that was overtaken in between is refused.
+async fn write(context: &Context, number: i64, say: Say<'_>) -> Result<PullRequest, Halt> {
+    let repository = context.repository().await?;
+    for _ in 0..TRIES {
+        let seen = context.shared.forge.get(&repository, number).await?.updated_at;
+        context.still_held().await?;
+        let edit = match say {
+            Say::AsRecorded(mirror, change) => {
+                let (text, base) = (body_of(context, mirror, change).await?, change.base_branch.clone());
+                Edit { body: Some(text), base: Some(base), ..Edit::default() }
+            }
+            Say::Ready(title) => {
+                Edit { title: Some(title.to_owned()), draft: Some(context.session.draft), ..Edit::default() }
+            }
+        };
+        let edit = Edit { seen: Some(seen), ..edit };
+        match context.shared.forge.update(&repository, number, &edit).await {
+            Err(forge::Error::Changed { .. }) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(Halt::transient(format!("others keep changing pull request #{number}")))
 }
 
 /// A target branch that moved on is none of the pull request's business; one that was rewritten is, since the pull
@@ -367,14 +402,11 @@ async fn refresh_open(context: &Context, mirror: &Mirror, but: Option<ChangeId>)
 /// Takes the mark of work in progress off every pull request of the session and makes them ready for review.
 pub(crate) async fn make_ready(context: &Context) -> Result<Vec<i64>, Halt> {
     let shared = &context.shared;
-    let repository = context.repository().await?;
     let mut numbers = Vec::new();
     for mut change in shared.store.changes(context.session.id).await? {
         let Some(number) = change.pull_request.filter(|_| change.state == ChangeState::Draft) else { continue };
         let title = change.title.strip_prefix("[WIP] ").unwrap_or(&change.title).to_owned();
-        let edit =
-            forge::Edit { title: Some(title.clone()), draft: Some(context.session.draft), ..forge::Edit::default() };
-        shared.forge.update(&repository, number, &edit).await?;
+        write(context, number, Say::Ready(&title)).await?;
         faultpoint::crash_point!("crash-pull-request-made-ready");
         change.title = title;
         change.state = if context.session.draft { ChangeState::Draft } else { ChangeState::Open };

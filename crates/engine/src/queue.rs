@@ -2,11 +2,11 @@
 
 use crate::shared::Shared;
 use domain::{
-    Action, ActionId, ActionKind, ActionState, EventPayload, RunbookVersion, Session, Step, StepEvent, StepId,
-    StepState,
+    Action, ActionId, ActionKind, ActionState, Actor, EventPayload, Failure, Request, RequestState, Run, RunEvent,
+    RunState, RunbookVersion, Session, SessionId, Step, StepEvent, StepId, StepState,
 };
 use std::collections::HashMap;
-use store::Write;
+use store::{Store, StoreError, Write};
 
 /// How far apart rows of a queue stand, so that one can be put in front of another.
 const PLACES: i64 = 16;
@@ -50,25 +50,79 @@ pub(crate) fn step_event(version: &RunbookVersion, step: StepId, state: StepStat
     EventPayload::StepState { step, number, title, state }
 }
 
-/// Removes a queued row; its step goes back to where it can be asked for again.
+/// What attempts at rows of the queue left that were lost in a crash, or failed for a passing reason: runs that are not
+/// over, and what they ask.
+pub(crate) struct Unfinished {
+    runs: Vec<Run>,
+    requests: Vec<Request>,
+}
+
+impl Unfinished {
+    pub async fn read(store: &dyn Store, session: SessionId) -> Result<Self, StoreError> {
+        let mut runs = store.runs(session).await?;
+        runs.retain(|run| !run.state.is_over());
+        let mut requests = store.requests(session).await?;
+        requests.retain(|request| request.state == RequestState::Open);
+        Ok(Self { runs, requests })
+    }
+
+    /// Whether the action was begun: something of it may still be going on in a sandbox.
+    pub fn has(&self, action: &Action) -> bool {
+        self.runs.iter().any(|run| run.action == action.id)
+    }
+
+    fn stopped(&self, action: &Action) -> (Vec<Write>, Vec<EventPayload>) {
+        let (mut writes, mut events) = (Vec::new(), Vec::new());
+        for run in self.runs.iter().filter(|run| run.action == action.id) {
+            let message = Some("taken out of the queue".to_owned());
+            writes.push(Write::Run { id: run.id, from: run.state, event: RunEvent::Stop, message: message.clone() });
+            events.push(EventPayload::RunState {
+                run: run.id,
+                action: action.id,
+                action_kind: action.kind.name().to_owned(),
+                step: run.step,
+                state: RunState::Stopped,
+                message,
+            });
+            for request in self.requests.iter().filter(|request| request.run == Some(run.id)) {
+                writes.push(Write::Request(request.id, RequestState::Cancelled));
+                events.push(EventPayload::Answer { request: request.id, from: Actor::System, answer: None });
+            }
+        }
+        (writes, events)
+    }
+}
+
+/// Removes a queued row, and ends what an attempt at it left. Its step goes back to where it can be asked for again; one
+/// that was begun is stopped.
 pub(crate) fn take_out(
     action: &Action,
     version: Option<&RunbookVersion>,
     steps: &HashMap<StepId, Step>,
+    unfinished: &Unfinished,
 ) -> (Vec<Write>, Vec<EventPayload>) {
-    let mut writes = vec![Write::Action {
+    let (mut writes, mut events) = unfinished.stopped(action);
+    writes.push(Write::Action {
         id: action.id,
         from: ActionState::Queued,
         to: ActionState::Removed,
         not_before: None,
         handed_back: true,
-    }];
-    let mut events = Vec::new();
+    });
     if let (ActionKind::ExecuteStep { step, .. }, Some(version)) = (&action.kind, version)
-        && steps.get(step).is_some_and(|step| step.state == StepState::Queued)
+        && let Some(from) = steps.get(step).map(|step| step.state)
     {
-        writes.push(Write::Step { id: *step, from: StepState::Queued, event: StepEvent::Dequeue });
-        events.push(step_event(version, *step, StepState::NotStarted));
+        let left = match from {
+            StepState::Queued => Some((StepEvent::Dequeue, StepState::NotStarted)),
+            StepState::InProgress | StepState::Waiting if unfinished.has(action) => {
+                Some((StepEvent::Fail(Failure::Stopped), StepState::Failed(Failure::Stopped)))
+            }
+            _ => None,
+        };
+        if let Some((event, to)) = left {
+            writes.push(Write::Step { id: *step, from, event });
+            events.push(step_event(version, *step, to));
+        }
     }
     (writes, events)
 }

@@ -165,7 +165,7 @@ impl Tools {
 pub fn start(parts: Parts, tools: &Tools) -> ServerId {
     let Parts { pace, store, clock, mint, account, owner, script } = parts;
     let forge = forge::LocalForge::new(tools.0.clone(), store.clone(), clock.clone());
-    let provider = Arc::new(nowhere::Nowhere);
+    let provider = Arc::new(crate::nowhere::Nowhere);
     let host = HostId::new(mint.as_ref());
     let both = (forge, tools.0.clone());
     let mut shared =
@@ -212,54 +212,5 @@ fn settings(pace: Pace) -> Settings {
             planning: rules.clone(),
             execution: rules,
         },
-    }
-}
-
-/// A machine on which no sandbox can be made.
-mod nowhere {
-    use async_trait::async_trait;
-    use domain::SandboxId;
-    use sandbox::{Error, Lease, Provider, Record, Report, Sandbox, SandboxSpec, Swept};
-    use std::sync::Arc;
-
-    pub struct Nowhere;
-
-    fn nothing<T>() -> Result<T, Error> {
-        Err(Error::Gone { reason: "there are no sandboxes in a simulation".to_owned() })
-    }
-
-    #[async_trait]
-    impl Provider for Nowhere {
-        async fn probe(&self) -> Report {
-            Report { checks: Vec::new() }
-        }
-
-        async fn limits(&self) -> Report {
-            Report { checks: Vec::new() }
-        }
-
-        async fn create(&self, _spec: SandboxSpec) -> Result<Arc<dyn Sandbox>, Error> {
-            nothing()
-        }
-
-        async fn adopt(&self, _record: &Record, _lease: Lease) -> Result<Arc<dyn Sandbox>, Error> {
-            nothing()
-        }
-
-        async fn destroy(&self, _record: &Record) -> Result<(), Error> {
-            Ok(())
-        }
-
-        async fn destroy_unrecorded(&self, _id: SandboxId) -> Result<(), Error> {
-            Ok(())
-        }
-
-        async fn pause(&self, _record: &Record) -> Result<(), Error> {
-            Ok(())
-        }
-
-        async fn sweep(&self, _keep: &[SandboxId]) -> Result<Swept, Error> {
-            Ok(Swept::default())
-        }
     }
 }

@@ -1,14 +1,14 @@
 //! The stack of changes: which one a leaf's commit joins, and how those above follow when one below moves. The first
 //! half is pure.
 
-use crate::{body, context::Context, halt::Halt, kept, queue, workspace::Place};
+use crate::{body, carried, context::Context, halt::Halt, kept, queue, workspace::Place};
 use domain::{
     ActionKind, BranchName, Change, ChangeId, ChangeKey, ChangeState, CommitId, EventPayload, NoteLevel, PrMode,
     RunbookVersion, Session, SessionNumber, StepId,
 };
-use forge::{BranchSeed, Forge, Message, Mirror, Push, Restack, Restacked, Signature};
+use forge::{BranchSeed, Forge, Message, Mirror, Push, Pushed, Restack, Restacked, Signature};
 use serde::{Deserialize, Serialize};
-use store::Write;
+use store::{Fence, Write};
 
 /// What a person chose for the next step, in manual mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -157,10 +157,11 @@ pub(crate) async fn bring_in_line(
         }
         Restacked::Commit(commit) => {
             mirror.keep(&kept::change(change.id)?, &commit).await?;
+            let pack = carried::note(context, mirror, &commit, &[change.head.clone(), new_base.clone()]).await?;
             faultpoint::crash_point!("crash-merge-commit-made");
             change.base = new_base.clone();
             change.head = commit;
-            put(context, &change).await?;
+            context.commit(&[pack, Write::PutChange(change.clone())], &[event(&change)]).await?;
             faultpoint::crash_point!("crash-merge-commit-noted");
         }
         Restacked::Conflict(conflict) => {
@@ -207,20 +208,63 @@ pub(crate) fn event(change: &Change) -> EventPayload {
 }
 
 /// Pushes a change's head. The branch must be where we know it to be: what somebody else pushed is never overwritten.
-pub(crate) async fn push(context: &Context, mirror: &Mirror, mut change: Change) -> Result<Change, Halt> {
+pub(crate) async fn push(context: &Context, mirror: &Mirror, change: Change) -> Result<Change, Halt> {
     if change.pushed.as_ref() == Some(&change.head) {
         return Ok(change);
     }
+    context.still_held().await?;
+    push_noted(context, mirror, change).await
+}
+
+/// The same without a look at the lease: what a server does that stood still after that look. What it pushes is on record
+/// as the branch's, so a late push does no harm, unless it makes a branch again.
+pub(crate) async fn push_noted(context: &Context, mirror: &Mirror, mut change: Change) -> Result<Change, Halt> {
     let repository = context.repository().await?;
-    context.check()?;
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
     faultpoint::crash_point!("crash-push-intended");
-    context.shared.forge.push(&repository, mirror, push).await.map_err(|error| refused(context, &change, error))?;
+    let pushed = context.shared.forge.push(&repository, mirror, push).await;
+    let pushed = pushed.map_err(|error| refused(context, &change, error))?;
     faultpoint::crash_point!("crash-pushed");
+    let made = change.pushed.is_none() && pushed == Pushed::Updated;
     change.pushed = Some(change.head.clone());
-    context.commit(&[Write::PutChange(change.clone())], &[]).await?;
+    let mut writes = vec![Write::PutChange(change.clone())];
+    if made {
+        writes.push(Write::Journal(made_key(&change), context.lease.epoch.into()));
+    }
+    let noted = context.commit(&writes, &[]).await;
+    if noted == Err(Halt::Fenced) && made {
+        take_back(context, mirror, &change).await?;
+    }
+    noted?;
     faultpoint::crash_point!("crash-push-noted");
     Ok(change)
+}
+
+/// Where the epoch is kept under which a change's branch was made.
+fn made_key(change: &Change) -> String {
+    format!("made:{}", change.id)
+}
+
+/// A push that was under way when the lease was lost may come so late that the branch was made by the next owner, and
+/// deleted by a person, before. Git cannot tell that from a branch that never was; the record can: a branch is made once,
+/// so one that was made again is taken away.
+async fn take_back(context: &Context, mirror: &Mirror, change: &Change) -> Result<(), Halt> {
+    let by: Option<i64> = context.journal(&made_key(change)).await?;
+    if by.is_none_or(|epoch| epoch == context.lease.epoch) {
+        return Ok(());
+    }
+    let repository = context.repository().await?;
+    if !context.shared.forge.remove_branch(&repository, mirror, &change.branch, &change.head).await? {
+        return Ok(());
+    }
+    let text = format!(
+        "A server that had lost the session made `{}` again after it was deleted; the branch was taken away again.",
+        change.branch
+    );
+    let event = EventPayload::Note { level: NoteLevel::Warning, text };
+    let shared = &context.shared;
+    shared.store.commit(context.session.id, Fence::Open, &[], &[event], shared.now()).await?;
+    Ok(())
 }
 
 /// Says what a person can do about a push that was refused. The commit is kept in the mirror; trying again pushes it.
@@ -264,8 +308,10 @@ pub(crate) async fn keep_unfinished_tree(context: &Context, place: &Place) {
             let message = Message::new("Work of an unfinished run");
             let message = message.provenance(context.session.number, None, Some(run.id));
             let who = signature(context, run.started_at);
-            let commit = place.mirror.commit_tree(&proposed.tree, &[base], &message, &who, &who).await?;
+            let on = std::slice::from_ref(&base);
+            let commit = place.mirror.commit_tree(&proposed.tree, on, &message, &who, &who).await?;
             place.mirror.keep(&kept::run(run.id)?, &commit).await?;
+            carried::note_kept(context, &place.mirror, run.id, &commit, &base).await?;
         }
         Ok::<_, Halt>(())
     };

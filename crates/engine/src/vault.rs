@@ -54,8 +54,8 @@ impl Keys {
         keys
     }
 
-    /// No secrets, for simulations.
-    #[cfg(feature = "simulation")]
+    /// No secrets, for tests and simulations.
+    #[cfg(any(test, feature = "simulation"))]
     pub fn none() -> Self {
         Self { known: Known::nothing(), key: None, stored: None }
     }

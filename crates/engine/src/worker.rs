@@ -4,7 +4,8 @@ use crate::{
     actions,
     context::{Context, LetGo},
     halt::{Halt, chain, in_words},
-    publish, queue,
+    publish,
+    queue::{self, Unfinished},
     settings::Settings,
     shared::Shared,
     stack, workspace,
@@ -45,7 +46,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 /// Works on one claimed action, from first to last.
-async fn work(shared: &Arc<Shared>, claim: Claim) {
+pub(crate) async fn work(shared: &Arc<Shared>, claim: Claim) {
     let at_work = (claim.session.id, claim.lease.epoch);
     shared.at_work.lock().insert(at_work);
     let requester = match shared.user_or_owner(claim.session.requester).await {
@@ -87,7 +88,7 @@ async fn work(shared: &Arc<Shared>, claim: Claim) {
 }
 
 /// Raises the beat, keeps the sandbox alive, and tells the work when to let go.
-async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
+pub(crate) async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
     let shared = context.shared.clone();
     let say = |what: LetGo| {
         signal.send_if_modified(|now| {
@@ -200,7 +201,7 @@ async fn look_again(context: &Context) -> Result<bool, Halt> {
 }
 
 /// Writes down what came of an action, in one transaction.
-async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt> {
+pub(crate) async fn settle(context: &Context, result: Result<(), Halt>) -> Result<(), Halt> {
     let Err(mut halt) = result else { return Ok(()) };
     if matches!(halt, Halt::Transient { .. }) && is_to_stop(context).await? {
         halt = Halt::Stopped;
@@ -300,7 +301,8 @@ async fn try_again_later(context: &Context, message: String, after: Option<Durat
     faultpoint::crash_point!("crash-retry-noted");
     if is_to_stop(context).await? {
         let steps = shared.store.steps(context.session.id).await?.into_iter().map(|step| (step.id, step)).collect();
-        let (writes, events) = queue::take_out(&context.action, version.as_ref(), &steps);
+        let unfinished = Unfinished::read(shared.store.as_ref(), context.session.id).await?;
+        let (writes, events) = queue::take_out(&context.action, version.as_ref(), &steps, &unfinished);
         // Refused when the one who stopped it did so already.
         let _ = context.commit(&writes, &events).await;
     }
@@ -398,9 +400,10 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
     writes.extend(w);
     events.extend(e);
     let version = shared.store.runbook(context.session.id, None).await?;
+    let unfinished = Unfinished::read(shared.store.as_ref(), context.session.id).await?;
     for row in shared.store.queue(context.session.id).await? {
         if row.state == ActionState::Queued && matches!(row.kind, ActionKind::ExecuteStep { .. } | ActionKind::Finish) {
-            let (w, e) = queue::take_out(&row, version.as_ref(), &steps);
+            let (w, e) = queue::take_out(&row, version.as_ref(), &steps, &unfinished);
             writes.extend(w);
             events.extend(e);
         }

@@ -2,7 +2,7 @@
 
 use crate::{Error, Mirror, Pushed};
 use async_trait::async_trait;
-use domain::{BranchName, CommitId, Repository};
+use domain::{BranchName, CommitId, Repository, Timestamp};
 use std::path::Path;
 use store::{Check, Comment, PullRequest, Thread};
 use uuid::Uuid;
@@ -52,6 +52,9 @@ pub struct Edit {
     pub draft: Option<bool>,
     /// All its labels.
     pub labels: Option<Vec<String>>,
+    /// When it last changed as far as the writer knows: one that changed since is left alone ([`Error::Changed`]). Such an
+    /// edit always counts as a change, so that of two writers who know the same the second is refused.
+    pub seen: Option<Timestamp>,
 }
 
 /// A comment to add.
@@ -121,6 +124,15 @@ pub trait Forge: Send + Sync {
     /// Moves a branch, see [`Mirror::push`].
     async fn push(&self, repository: &Repository, mirror: &Mirror, push: Push<'_>) -> Result<Pushed, Error>;
 
+    /// Removes a branch that is still at `at`; false when it is not.
+    async fn remove_branch(
+        &self,
+        repository: &Repository,
+        mirror: &Mirror,
+        branch: &BranchName,
+        at: &CommitId,
+    ) -> Result<bool, Error>;
+
     /// Opens a pull request, or returns the one with the same key, unchanged and whatever its state.
     ///
     /// Errors: [`Error::MissingBranch`] when base or head do not exist.
@@ -135,7 +147,7 @@ pub trait Forge: Send + Sync {
     /// All pull requests by number.
     async fn list(&self, repository: &Repository) -> Result<Vec<PullRequest>, Error>;
 
-    /// Changes a pull request and returns it; writes nothing when nothing changes.
+    /// Changes a pull request and returns it; writes nothing when nothing changes and nothing was [`Edit::seen`].
     async fn update(&self, repository: &Repository, number: i64, edit: &Edit) -> Result<PullRequest, Error>;
 
     /// Closes an open pull request; one that is closed stays so. [`Error::NotOpen`] when it was merged.

@@ -173,6 +173,12 @@ pub enum Error {
         /// Its state, in words.
         state: &'static str,
     },
+    /// Somebody else changed the pull request in the meantime: look again.
+    #[error("pull request #{number} was changed by somebody else in the meantime")]
+    Changed {
+        /// Its number.
+        number: i64,
+    },
     /// The pull request makes no difference to its base.
     #[error("pull request #{number} changes nothing in `{base}`")]
     NothingToMerge {
@@ -236,7 +242,7 @@ impl Error {
     /// True when trying the same again later may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::TimedOut { .. } | Self::Io { .. } => true,
+            Self::TimedOut { .. } | Self::Io { .. } | Self::Changed { .. } => true,
             Self::Store(error) => error.is_transient(),
             _ => false,
         }

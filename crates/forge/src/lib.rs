@@ -9,6 +9,7 @@
 
 mod backup;
 mod branch;
+mod carry;
 mod checkout;
 mod commit;
 mod contract;

@@ -109,6 +109,16 @@ impl Forge for LocalForge {
         mirror.push(&upstream, push.branch, push.new, push.expected_old).await
     }
 
+    async fn remove_branch(
+        &self,
+        repository: &Repository,
+        mirror: &Mirror,
+        branch: &BranchName,
+        at: &CommitId,
+    ) -> Result<bool, Error> {
+        mirror.remove_branch(&self.upstream(repository).await?, branch, at).await
+    }
+
     async fn open(&self, repository: &Repository, new: &NewPullRequest) -> Result<PullRequest, Error> {
         if let Some(there) = self.find_by_key(repository, &new.key).await? {
             return Ok(there);
@@ -157,13 +167,16 @@ impl Forge for LocalForge {
     async fn update(&self, repository: &Repository, number: i64, edit: &Edit) -> Result<PullRequest, Error> {
         let labels = edit.labels.as_deref().map(once_each);
         let apply = |pull: &mut PullRequest| {
+            if edit.seen.is_some_and(|seen| seen != pull.updated_at) {
+                return Err(Error::Changed { number });
+            }
             let before = pull.clone();
             replace(&mut pull.title, edit.title.as_ref());
             replace(&mut pull.body, edit.body.as_ref());
             replace(&mut pull.base, edit.base.as_ref());
             replace(&mut pull.draft, edit.draft.as_ref());
             replace(&mut pull.labels, labels.as_ref());
-            Ok(*pull != before)
+            Ok(edit.seen.is_some() || *pull != before)
         };
         self.change(repository, number, apply).await
     }

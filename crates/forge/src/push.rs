@@ -46,7 +46,7 @@ impl Mirror {
                 return Err(Error::CheckedOut { branch: branch.clone(), worktree, command });
             }
             faultpoint::error_point!("fail-push", |why| Error::Rejected { branch: branch.clone(), reason: why });
-            let Some(said) = self.push_once(to, branch, new, expected_old).await? else {
+            let Some(said) = self.push_once(to, branch, Some(new), expected_old).await? else {
                 faultpoint::error_point!("fail-push-answer", |why| Error::Rejected {
                     branch: branch.clone(),
                     reason: why
@@ -64,12 +64,25 @@ impl Mirror {
         }
     }
 
-    /// One push; what git said when it was refused.
+    /// Removes a branch of `of` that is still at `at`; false when it is elsewhere or gone. One that is checked out is
+    /// refused.
+    pub async fn remove_branch(&self, of: &Upstream, branch: &BranchName, at: &CommitId) -> Result<bool, Error> {
+        if of.branch(branch).await?.as_ref() != Some(at) {
+            return Ok(false);
+        }
+        let Some(said) = self.push_once(of, branch, None, Some(at)).await? else { return Ok(true) };
+        if of.branch(branch).await?.as_ref() != Some(at) {
+            return Ok(false);
+        }
+        Err(refusal(of.path(), branch, &said))
+    }
+
+    /// One push, or the removal of the branch when nothing is `new`; what git said when it was refused.
     async fn push_once(
         &self,
         to: &Upstream,
         branch: &BranchName,
-        new: &CommitId,
+        new: Option<&CommitId>,
         expected_old: Option<&CommitId>,
     ) -> Result<Option<String>, Error> {
         let full = branch.full_ref();
@@ -79,7 +92,7 @@ impl Mirror {
         let options = ["--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed"];
         let lease = format!("--force-with-lease={full}:{}", expected_old.map_or("", CommitId::as_str));
         let call = call.args(options).arg(lease).arg(other_side).arg("--end-of-options").arg(to.path());
-        let output = call.arg(format!("{new}:{full}")).run().await?;
+        let output = call.arg(format!("{}:{full}", new.map_or("", CommitId::as_str))).run().await?;
         let said = || format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
         Ok((output.code != 0).then(said))
     }

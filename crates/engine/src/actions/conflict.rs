@@ -3,6 +3,7 @@
 use super::{done, succeed};
 use crate::{
     begin::{Start, begin},
+    carried,
     context::Context,
     converse::{NoTools, Talk, has_begun, talk},
     halt::Halt,
@@ -106,9 +107,11 @@ async fn merge(
     let parents = [change.head.clone(), below.clone()];
     let made = mirror.commit_tree(&tree, &parents, &message, &who, &who).await?;
     mirror.keep(&kept::change(change.id)?, &made).await?;
+    let pack = carried::note(context, mirror, &made, &parents).await?;
     let change = Change { head: made.clone(), base: below.clone(), ..change.clone() };
     let event = stack::event(&change);
-    context.commit(&[Write::RunCommit(run.id, made.clone()), Write::PutChange(change.clone())], &[event]).await?;
+    let writes = [pack, Write::RunCommit(run.id, made.clone()), Write::PutChange(change.clone())];
+    context.commit(&writes, &[event]).await?;
     context.set_run(Run { commit: Some(made), ..run.clone() });
     context.note(NoteLevel::Info, format!("{} is in line with {} again.", change.branch, change.base_branch)).await?;
     Ok(true)

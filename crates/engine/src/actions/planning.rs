@@ -6,7 +6,9 @@ use crate::{
     context::Context,
     converse::{OwnTools, Talk, talk, talk_until_heard},
     halt::Halt,
-    people, prompt, queue, workspace,
+    people, prompt,
+    queue::{self, Unfinished},
+    workspace,
 };
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
@@ -179,7 +181,9 @@ impl PlanTools {
                     format!("The runbook was not taken: {}; {}", problem.message, problem.mend.unwrap_or_default())
                 })?;
                 let queue = self.read(context.shared.store.queue(context.session.id).await)?;
-                let (w, e) = people::take_out_gone(&queue, before, &version, &steps);
+                let store = context.shared.store.as_ref();
+                let unfinished = self.read(Unfinished::read(store, context.session.id).await)?;
+                let (w, e) = people::take_out_gone(&queue, before, &version, &steps, &unfinished);
                 gone = w;
                 events.extend(e);
             }

@@ -3,6 +3,7 @@
 use super::succeed;
 use crate::{
     begin::{Start, begin},
+    carried,
     context::Context,
     halt::{Halt, chain},
     kept, publish, stack,
@@ -77,10 +78,11 @@ async fn undo(
         .map_err(|error| Halt::failed(chain(&error)))?;
     mirror.keep(&kept::run(run.id)?, &made).await?;
     mirror.keep(&kept::change(change.id)?, &made).await?;
+    let pack = carried::note(context, mirror, &made, std::slice::from_ref(&change.head)).await?;
     let mut change = Change { head: made.clone(), ..change.clone() };
     change.steps.retain(|step| *step != leaf);
     let event = stack::event(&change);
-    let writes = [Write::RunCommit(run.id, made.clone()), Write::PutChange(change)];
+    let writes = [pack, Write::RunCommit(run.id, made.clone()), Write::PutChange(change)];
     context.commit(&writes, &[event]).await?;
     context.set_run(Run { commit: Some(made), ..run.clone() });
     context.note(NoteLevel::Info, format!("Reverted {name}.")).await

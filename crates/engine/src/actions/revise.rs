@@ -92,7 +92,7 @@ async fn work(
     }
     let Some(proposed) = place.propose(context, &base).await? else { return Ok(false) };
     let subject = format!("Address review of {}", body::own_title(&context.session.title, &change.title));
-    publish::commit_onto(context, place, run, change.id, &proposed.tree, (&subject, &said)).await?;
+    publish::commit_onto(context, &place.mirror, run, change.id, &proposed.tree, (&subject, &said)).await?;
     Ok(true)
 }
 

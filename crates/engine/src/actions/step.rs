@@ -233,7 +233,7 @@ async fn do_work(
         return Ok(Some(Completion::NoChange));
     }
     faultpoint::crash_point!("crash-proposal-imported");
-    publish::commit_leaf(context, place, run, leaf, &proposed.tree, &said).await?;
+    publish::commit_leaf(context, &place.mirror, run, leaf, &proposed.tree, &said).await?;
     Ok(None)
 }
 

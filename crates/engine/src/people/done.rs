@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Problem, ProblemCode, Reply,
-    queue::{step_event, take_out},
+    queue::{Unfinished, step_event, take_out},
     shared::Shared,
 };
 use domain::{
@@ -50,8 +50,9 @@ pub(super) async fn mark_done(
     let mut writes = Vec::new();
     let mut events = Vec::new();
     if from == StepState::Queued {
+        let unfinished = Unfinished::read(shared.store.as_ref(), session.id).await?;
         for action in queue.iter().filter(|row| row.state == ActionState::Queued && row.kind.step() == Some(leaf)) {
-            let (w, e) = take_out(action, Some(&version), &steps);
+            let (w, e) = take_out(action, Some(&version), &steps, &unfinished);
             writes.extend(w);
             events.extend(e);
         }

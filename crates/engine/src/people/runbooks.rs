@@ -1,7 +1,11 @@
 //! Editing the runbook: every change is a new version.
 
 use super::steering::plan_of;
-use crate::{Edit, Problem, ProblemCode, Reply, queue::take_out, shared::Shared};
+use crate::{
+    Edit, Problem, ProblemCode, Reply,
+    queue::{Unfinished, take_out},
+    shared::Shared,
+};
 use domain::{
     Action, ActionKind, ActionState, Actor, EventPayload, Mint, NoteLevel, RunbookVersion, Session, SessionNumber,
     Step, StepId, Timestamp, User, UserId, VersionStep,
@@ -66,6 +70,7 @@ pub(crate) fn take_out_gone(
     before: &RunbookVersion,
     after: &RunbookVersion,
     states: &HashMap<StepId, Step>,
+    unfinished: &Unfinished,
 ) -> (Vec<Write>, Vec<EventPayload>) {
     let (mut writes, mut events) = (Vec::new(), Vec::new());
     for action in queue.iter().filter(|action| action.state == ActionState::Queued) {
@@ -73,7 +78,7 @@ pub(crate) fn take_out_gone(
         if after.leaves().any(|leaf| leaf.id == step) {
             continue;
         }
-        let (w, e) = take_out(action, Some(before), states);
+        let (w, e) = take_out(action, Some(before), states, unfinished);
         writes.extend(w);
         events.extend(e);
         if let Some(gone) = before.step(step) {
@@ -233,7 +238,8 @@ async fn store_version(
     let mut events = vec![version_event(&version, Actor::Person(user.id))];
     if let Some((before, states)) = before {
         let queue = shared.store.queue(session.id).await?;
-        let (w, e) = take_out_gone(&queue, before, &version, states);
+        let unfinished = Unfinished::read(shared.store.as_ref(), session.id).await?;
+        let (w, e) = take_out_gone(&queue, before, &version, states, &unfinished);
         writes.extend(w);
         events.extend(e);
     }

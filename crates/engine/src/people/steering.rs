@@ -3,7 +3,7 @@
 use super::{again::again, done, publishing};
 use crate::{
     Problem, ProblemCode, Reply, Selection,
-    queue::{note_key, queued, step_event, take_out},
+    queue::{Unfinished, note_key, queued, step_event, take_out},
     selection::leaves_to_queue,
     shared::Shared,
 };
@@ -183,8 +183,14 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
     let mut stopping = None;
     let mut running = None;
     let mut removed = Vec::new();
+    let unfinished = Unfinished::read(shared.store.as_ref(), session.id).await?;
     for action in &queue {
         match action.state {
+            // Its worker died or waits to try again: the next one ends what it left.
+            ActionState::Queued if unfinished.has(action) => {
+                running = Some(number(action));
+                writes.push(Write::RequestStop(action.id));
+            }
             ActionState::Running => {
                 running = Some(number(action));
                 stopping = Some(action.id);
@@ -200,7 +206,7 @@ pub(super) async fn stop(shared: &Shared, session: SessionNumber) -> Result<Repl
                 if matches!(action.kind, ActionKind::ExecuteStep { .. } | ActionKind::Finish | ActionKind::Plan) =>
             {
                 removed.push(number(action));
-                let (w, e) = take_out(action, version.as_ref(), &steps);
+                let (w, e) = take_out(action, version.as_ref(), &steps, &unfinished);
                 writes.extend(w);
                 events.extend(e);
             }
@@ -385,8 +391,9 @@ pub(super) async fn answer(
     if matches!(&answer, Answer::Chosen { option } if option == "cancel") {
         let version = shared.store.runbook(session.id, None).await?;
         let steps = shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect();
+        let unfinished = Unfinished::read(shared.store.as_ref(), session.id).await?;
         for action in queue.iter().filter(|row| row.state == ActionState::Queued && row.kind.step().is_some()) {
-            let (w, e) = take_out(action, version.as_ref(), &steps);
+            let (w, e) = take_out(action, version.as_ref(), &steps, &unfinished);
             writes.extend(w);
             events.extend(e);
         }
@@ -440,9 +447,15 @@ pub(super) async fn cancel(shared: &Shared, session: SessionNumber, id: ActionId
         return Err(Problem::new(ProblemCode::Conflict, "that action has started")
             .mend(format!("`runyard session stop {}` stops it", session.number)));
     }
-    let version = shared.store.runbook(session.id, None).await?;
-    let steps = shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect();
-    let (writes, events) = take_out(action, version.as_ref(), &steps);
+    let unfinished = Unfinished::read(shared.store.as_ref(), session.id).await?;
+    let (writes, events) = if unfinished.has(action) {
+        // Something of it may still be going on in a sandbox: whoever claims it next ends that too.
+        (vec![Write::RequestStop(action.id)], Vec::new())
+    } else {
+        let version = shared.store.runbook(session.id, None).await?;
+        let steps = shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect();
+        take_out(action, version.as_ref(), &steps, &unfinished)
+    };
     shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
     Ok(Reply::Done)
 }

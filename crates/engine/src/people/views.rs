@@ -1,8 +1,8 @@
 //! What people see of sessions.
 
 use crate::{
-    Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, kept, selection::is_below, shared::Shared,
-    waits::Waits,
+    Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, carried, selection::is_below,
+    shared::Shared, waits::Waits,
 };
 use domain::{
     ActionKind, ActionState, Change, ExecId, RequestState, Run, RunId, RunState, RunbookVersion, Session,
@@ -187,6 +187,7 @@ pub(super) async fn diff(shared: &Shared, session: SessionNumber, step: Option<&
     let session = shared.session(session).await?;
     let repository = shared.repository_of(&session).await?;
     let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
+    carried::bring(shared, &session, &mirror).await?;
     let nothing = || Problem::new(ProblemCode::NotFound, format!("{} has changed nothing yet", session.number));
     let (base, head) = match step {
         None => {
@@ -205,7 +206,7 @@ pub(super) async fn diff(shared: &Shared, session: SessionNumber, step: Option<&
             for run in runs.iter().rev().filter(|run| run.step == Some(id)) {
                 let head = match &run.commit {
                     Some(commit) => Some(commit.clone()),
-                    None => mirror.kept(&kept::run(run.id)?).await?,
+                    None => carried::kept_of(shared, &session, &mirror, run.id).await?,
                 };
                 if let (Some(base), Some(head)) = (run.base.clone(), head) {
                     found = Some((base, head));

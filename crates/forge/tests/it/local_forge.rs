@@ -147,6 +147,12 @@ async fn a_key_makes_one_pull_request() {
         );
         assert!(edited.updated_at > opened.updated_at);
         assert_eq!(scene.forge.update(&scene.repository, 1, &edit).await.expect("same"), edited, "nothing was written");
+        let known = |text: &str| Edit { body: Some(text.into()), seen: Some(edited.updated_at), ..Edit::default() };
+        let first = scene.forge.update(&scene.repository, 1, &known("Why")).await.expect("nothing came between");
+        assert!(first.updated_at > edited.updated_at, "it counts as a change, though it says the same");
+        let second = scene.forge.update(&scene.repository, 1, &known("Later")).await;
+        assert!(matches!(second, Err(Error::Changed { number: 1 })), "{second:?}");
+        assert_eq!(scene.forge.get(&scene.repository, 1).await.expect("there").body, "Why");
         let rename = |n: i64| {
             let (scene, edit) = (&scene, Edit { body: Some(format!("body {n}")), ..Edit::default() });
             async move { scene.forge.update(&scene.repository, 1, &edit).await.expect("each in its turn") }

@@ -1,6 +1,7 @@
 //! The forge on real repositories, with every git that the machine has.
 
 mod borrowed;
+mod carry;
 mod checkout;
 mod diff;
 mod generations;

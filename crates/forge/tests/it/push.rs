@@ -123,3 +123,18 @@ async fn what_the_repository_refuses_is_told() {
         assert!(matches!(refused, Err(Error::Rejected { reason, .. }) if reason.contains("non-fast-forward")));
     }
 }
+
+#[tokio::test]
+async fn a_branch_is_removed_only_from_where_it_was_expected() {
+    for scene in scenes().await {
+        let (one, two) = (scene.commit("One").await, scene.commit("Two").await);
+        let name = branch("runyard/r-1-x");
+        let remove = |at| scene.mirror.remove_branch(&scene.upstream, &name, at);
+        assert!(!remove(&one).await.expect("asked"), "there is none");
+        scene.mirror.push(&scene.upstream, &name, &two, None).await.expect("made");
+        assert!(!remove(&one).await.expect("asked"), "it is elsewhere");
+        assert_eq!(scene.upstream.branch(&name).await.expect("asked"), Some(two.clone()));
+        assert!(remove(&two).await.expect("removed"));
+        assert_eq!(scene.upstream.branch(&name).await.expect("asked"), None);
+    }
+}

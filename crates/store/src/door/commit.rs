@@ -42,7 +42,8 @@ pub(super) async fn commit(
 
 /// True when an action may be ready to be claimed after these writes.
 pub(super) fn may_bring_work(writes: &[Cleaned<Write>]) -> bool {
-    writes.iter().any(|write| matches!(**write, Write::Enqueue(_) | Write::Action { .. }))
+    let brings = |write: &Write| matches!(write, Write::Enqueue(_) | Write::Action { .. } | Write::RequestStop(_));
+    writes.iter().any(|write| brings(write))
 }
 
 /// Appends events whose numbers were taken: the first one gets the number after `after`.
@@ -108,6 +109,10 @@ impl Writing<'_> {
             Write::RequestStop(id) => {
                 let mut action = self.live_action(id, "a stop").await?;
                 action.stop_requested = true;
+                if action.state == ActionState::Queued {
+                    // It need not wait for its turn to be tried again.
+                    action.not_before = action.not_before.min(self.now);
+                }
                 won("action", id, self.rows.put_action(&action, action.state).await?)
             }
             Write::AddRun(run) => self.add_run(&run).await,
