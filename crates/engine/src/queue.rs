@@ -119,10 +119,55 @@ pub(crate) fn take_out(
             }
             _ => None,
         };
-        if let Some((event, to)) = left {
-            writes.push(Write::Step { id: *step, from, event });
-            events.push(step_event(version, *step, to));
-        }
+        // It was queued after its state was read: the write holds if so, and else the one who asks looks again.
+        let queued = (StepEvent::Dequeue, StepState::NotStarted);
+        let (from, (event, to)) = left.map_or((StepState::Queued, queued), |left| (from, left));
+        writes.push(Write::Step { id: *step, from, event });
+        events.push(step_event(version, *step, to));
     }
     (writes, events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Timestamp, VersionStep};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_step_that_was_queued_after_it_was_read_leaves_the_queue_with_its_action() {
+        let (session, step) = (SessionId(Uuid::from_u128(1)), StepId(Uuid::from_u128(2)));
+        let action = Action {
+            id: ActionId(Uuid::from_u128(3)),
+            session,
+            position: 1,
+            kind: ActionKind::ExecuteStep { step, version: 1 },
+            state: ActionState::Queued,
+            attempts: 0,
+            handed_back: 0,
+            stop_requested: false,
+            requested_by: None,
+            created_at: Timestamp(0),
+            not_before: Timestamp(0),
+        };
+        let leaf = VersionStep { id: step, number: "1".to_owned(), title: "One".to_owned(), leaf: true };
+        let version = RunbookVersion {
+            session,
+            version: 1,
+            text: String::new(),
+            steps: vec![leaf],
+            author: None,
+            restores: None,
+            created_at: Timestamp(0),
+        };
+        let unfinished = Unfinished { runs: Vec::new(), requests: Vec::new() };
+        for state in [StepState::NotStarted, StepState::Failed(Failure::Stopped), StepState::Queued] {
+            let (agent_session, usage) = (Uuid::nil(), domain::Usage::default());
+            let row = Step { id: step, session, state, agent_session, usage };
+            let steps = HashMap::from([(step, row)]);
+            let (writes, _) = take_out(&action, Some(&version), &steps, &unfinished);
+            let dequeued = Write::Step { id: step, from: StepState::Queued, event: StepEvent::Dequeue };
+            assert!(writes.contains(&dequeued), "{state:?}: {writes:?}");
+        }
+    }
 }

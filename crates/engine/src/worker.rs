@@ -387,6 +387,8 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
         writes.extend(w);
         events.extend(e);
     }
+    // Before the steps: what is queued later by a person stays.
+    let queue = shared.store.queue(context.session.id).await?;
     let steps: std::collections::HashMap<_, _> =
         shared.store.steps(context.session.id).await?.into_iter().map(|step| (step.id, step)).collect();
     if let ActionKind::ExecuteStep { step, .. } = context.action.kind
@@ -401,7 +403,7 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
     events.extend(e);
     let version = shared.store.runbook(context.session.id, None).await?;
     let unfinished = Unfinished::read(shared.store.as_ref(), context.session.id).await?;
-    for row in shared.store.queue(context.session.id).await? {
+    for row in queue {
         if row.state == ActionState::Queued && matches!(row.kind, ActionKind::ExecuteStep { .. } | ActionKind::Finish) {
             let (w, e) = queue::take_out(&row, version.as_ref(), &steps, &unfinished);
             writes.extend(w);
