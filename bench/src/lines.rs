@@ -97,17 +97,13 @@ impl Readers<'_> {
             };
             let until = expected.seen + READER_LIVES;
             while expected.seen < until {
-                match exec.next().await? {
-                    Some(chunk) => {
-                        ensure!(chunk.stream == Stream::Stdout && chunk.offset == expected.seen, "at {}", chunk.offset);
-                        expected.take(&chunk.bytes)?;
-                    }
-                    None => {
-                        ensure!(exec.wait().await?.success(), "the program failed");
-                        expected.end()?;
-                        return Ok(sandbox.forget(id).await?);
-                    }
-                }
+                let Some(chunk) = exec.next().await? else {
+                    ensure!(exec.wait().await?.success(), "the program failed");
+                    expected.end()?;
+                    return Ok(sandbox.forget(id).await?);
+                };
+                ensure!(chunk.stream == Stream::Stdout && chunk.offset == expected.seen, "at {}", chunk.offset);
+                expected.take(&chunk.bytes)?;
             }
             // Dropped with up to a window's worth of bytes under way.
             self.dropped += 1;
@@ -183,7 +179,6 @@ impl Expected {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
 

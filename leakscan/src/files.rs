@@ -132,7 +132,7 @@ mod tests {
         fs::create_dir(&work).unwrap();
         git(&work, &["init", "--quiet"]);
         // Two versions of a long file: one is packed as a difference.
-        let long: String = (0..3000).map(|n| format!("line {n}\n")).collect();
+        let long = (0..3000).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat();
         for text in [format!("{long}{CANARY}\n"), long] {
             fs::write(work.join("file"), text).unwrap();
             git(&work, &["add", "."]);

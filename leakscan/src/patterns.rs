@@ -25,7 +25,7 @@ const DEPTH: u32 = 2;
 /// The canaries, ready to be looked for.
 pub struct Canaries {
     /// Which heads there are, by a hash of 16 bits: most places are done with one look.
-    heads: Box<[bool; 1 << 16]>,
+    heads: Box<[bool]>,
     patterns: HashMap<[u8; HEAD], Vec<Pattern>>,
 }
 
@@ -39,7 +39,7 @@ impl Canaries {
     /// Canaries with names for messages. Each must be random and longer than twelve bytes.
     pub fn new<'a>(canaries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut patterns: HashMap<[u8; HEAD], Vec<Pattern>> = HashMap::new();
-        let mut heads = Box::new([false; 1 << 16]);
+        let mut heads = vec![false; 1 << 16].into_boxed_slice();
         for (name, canary) in canaries {
             assert!(canary.len() >= WINDOW, "the canary {name} is too short");
             let mut seen = BTreeSet::new();
@@ -173,9 +173,9 @@ mod tests {
                     ("HEX", hex::encode_upper(&text).into_bytes()),
                     ("base64", base64::engine::general_purpose::STANDARD.encode(&text).into_bytes()),
                     ("base64url", base64::engine::general_purpose::URL_SAFE.encode(&text).into_bytes()),
-                    ("percent", text.iter().map(|byte| format!("%{byte:02x}")).collect::<String>().into_bytes()),
-                    ("json", text.iter().map(|byte| format!("\\u{byte:04x}")).collect::<String>().into_bytes()),
-                    ("quoted-printable", text.iter().map(|b| format!("={b:02X}")).collect::<String>().into_bytes()),
+                    ("percent", text.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect()),
+                    ("json", text.iter().flat_map(|byte| format!("\\u{byte:04x}").into_bytes()).collect()),
+                    ("quoted-printable", text.iter().flat_map(|byte| format!("={byte:02X}").into_bytes()).collect()),
                     ("utf-16", text.iter().flat_map(|byte| [*byte, 0]).collect()),
                     ("", json.into_bytes()),
                 ] {

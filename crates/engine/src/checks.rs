@@ -119,7 +119,7 @@ async fn run_one(context: &Context, place: &Place, check: &Check) -> Result<Chec
         ExitReason::SpoolFailed => Some("its output could not be kept: the server's disk is full".to_owned()),
         ExitReason::DiskQuota => Some("its sandbox kept more on disk than it may".to_owned()),
         ExitReason::HostDiskFull => Some("the server's disk is nearly full".to_owned()),
-        _ => Some("it was killed".to_owned()),
+        ExitReason::Killed => Some("it was killed".to_owned()),
     };
     let text = String::from_utf8_lossy(&log).into_owned();
     let exit_code = if killed.is_none() { judged(finished.status.code, check.expect.as_ref(), &text) } else { None };

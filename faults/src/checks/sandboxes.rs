@@ -56,7 +56,7 @@ fn silences(history: &[Entry], wanted: usize) -> Vec<(u64, u64, bool)> {
             }
             What::Up { life } if is_of(life) => silences.extend(since.take().map(|from| (from, entry.at, true))),
             What::Hung { life, hangs: false } if is_of(life) => {
-                silences.extend(since.take().map(|from| (from, entry.at, false)))
+                silences.extend(since.take().map(|from| (from, entry.at, false)));
             }
             _ => {}
         }

@@ -334,7 +334,7 @@ impl<'a> Person<'a> {
                 }
                 tokio::time::sleep(LOOK).await;
             }
-            if self.history.elapsed() > super::LIMIT - Duration::from_secs(10) {
+            if self.history.elapsed() + Duration::from_secs(10) > super::LIMIT {
                 bail!("the sandboxes of an archived session stay: {:?}", self.sandboxes());
             }
         }

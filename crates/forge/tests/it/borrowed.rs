@@ -9,7 +9,7 @@ use std::{
 };
 
 /// A hostile repository beside a private one, of which the attacker knows the path but no commit.
-async fn scene(world: &World) -> (PathBuf, PathBuf) {
+fn scene(world: &World) -> (PathBuf, PathBuf) {
     let private = world.repository("private");
     world.commit(&private, "secret.txt", "a canary\n");
     let at = world.repository("downloaded");
@@ -70,26 +70,26 @@ async fn nothing_of_another_repository_is_lent() {
                 write(&at.join("worktrees/x/gitdir"), &format!("{}\n", at.join(".git").display()));
             }),
             ("downloaded/.git/objects", |at, private| {
-                swap_for_link(&at.join(".git/objects"), &private.join(".git/objects"))
+                swap_for_link(&at.join(".git/objects"), &private.join(".git/objects"));
             }),
             ("downloaded/.git/objects/pack", |at, private| {
                 swap_for_link(&at.join(".git/objects/pack"), &private.join(".git/objects/pack"));
             }),
             ("downloaded/.git/objects/ab", |at, private| {
-                swap_for_link(&at.join(".git/objects/ab"), &private.join(".git/objects"))
+                swap_for_link(&at.join(".git/objects/ab"), &private.join(".git/objects"));
             }),
             ("downloaded/.git/refs/heads/deep/er", |at, private| {
                 fs::create_dir_all(at.join(".git/refs/heads/deep")).expect("made");
                 swap_for_link(&at.join(".git/refs/heads/deep/er"), &private.join(".git/refs/heads/main"));
             }),
             ("downloaded/.git/HEAD", |at, private| {
-                swap_for_link(&at.join(".git/HEAD"), &private.join(".git/refs/heads/main"))
+                swap_for_link(&at.join(".git/HEAD"), &private.join(".git/refs/heads/main"));
             }),
         ];
         for (number, (culprit, attack)) in attacks.into_iter().enumerate() {
             let _ = fs::remove_dir_all(world.path("downloaded"));
             let _ = fs::remove_dir_all(world.path("private"));
-            let (at, private) = scene(&world).await;
+            let (at, private) = scene(&world);
             attack(&at, &private);
             let (what, mend) = blamed(&world, &at).await;
             let culprit = if number == 4 { "downloaded/worktrees/x/commondir" } else { culprit };
@@ -102,7 +102,7 @@ async fn nothing_of_another_repository_is_lent() {
 #[tokio::test]
 async fn what_the_mend_says_helps() {
     for world in worlds().await {
-        let (at, private) = scene(&world).await;
+        let (at, private) = scene(&world);
         world.git_in(world.dir.path(), &["clone", "-q", "--shared", "private", "shared"]);
         let shared = world.path("shared");
         let (_, mend) = blamed(&world, &shared).await;

@@ -110,7 +110,7 @@ async fn a_tree_that_unfolds_beyond_measure_is_not_checked_out() {
     for world in worlds().await {
         let at = world.repository("repo");
         let tree = |entries: &[(String, String)]| {
-            let lines: String = entries.iter().map(|(about, name)| format!("{about}\t{name}\n")).collect();
+            let lines = entries.iter().map(|(about, name)| format!("{about}\t{name}\n")).collect::<Vec<_>>().concat();
             String::from_utf8(world.feed(&at, &["mktree"], lines.as_bytes())).expect("text").trim().to_owned()
         };
         let blob = |bytes: &[u8]| {

@@ -307,12 +307,11 @@ fn misspelt(variables: &[String]) -> Vec<String> {
 
 fn default_keyring(around: &Surroundings<'_>) -> PathBuf {
     let config_home = (around.variable)("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = match (around.root, config_home, &around.home) {
-        (true, ..) => PathBuf::from("/etc"),
-        (false, Some(folder), _) => folder,
-        (false, None, Some(home)) => home.join(".config"),
-        // The data directory was named, so that there needs to be no home.
-        (false, None, None) => PathBuf::from("/etc"),
+    let folder = match (config_home, &around.home) {
+        (Some(folder), _) if !around.root => folder,
+        (None, Some(home)) if !around.root => home.join(".config"),
+        // For root; and where the data directory was named, so that there needs to be no home.
+        _ => PathBuf::from("/etc"),
     };
     folder.join("runyard/keyring")
 }

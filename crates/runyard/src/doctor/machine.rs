@@ -78,7 +78,8 @@ pub(super) fn permissions(config: &Config) -> Check {
     }
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let Ok(found) = entry.metadata() else { continue };
-        let closed = found.mode() & 0o077 == 0 && found.uid() == own;
+        let for_others = found.mode() & 0o077;
+        let closed = for_others == 0 && found.uid() == own;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // Only files are secret; directories are passed through, and what agents are told of policy may be read.

@@ -70,7 +70,7 @@ fn overlay(files: &Path, lower: &Path, extra: &str) -> io::Result<()> {
     }
     let options = CString::new(options)?;
     let flags = MountFlags::NODEV | MountFlags::NOSUID;
-    Ok(rustix::mount::mount("overlay", &files.join("code"), "overlay", flags, options.as_c_str())?)
+    Ok(rustix::mount::mount("overlay", files.join("code"), "overlay", flags, options.as_c_str())?)
 }
 
 /// Mounts `base` at `at`, read-only, with what its owner owns shown as `uid`'s: a sandbox can only change (a copy of)
