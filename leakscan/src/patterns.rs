@@ -145,7 +145,12 @@ fn encodings(window: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     all.push(("quoted-printable", escaped(&|byte| format!("={byte:02X}"), &|byte| byte == b'=')));
     all.push(("json", escaped(&|byte| format!("\\u{byte:04x}"), &|_| true)));
     all.push(("json", escaped(&|byte| format!("\\u{byte:04X}"), &|_| true)));
-    all.push(("json", escaped(&|byte| format!("\\{}", char::from(byte)), &|byte| matches!(byte, b'"' | b'\\' | b'/'))));
+    // A slash may be escaped, and is by few.
+    for which in
+        [&(|byte| matches!(byte, b'"' | b'\\')) as &dyn Fn(u8) -> bool, &|byte| matches!(byte, b'"' | b'\\' | b'/')]
+    {
+        all.push(("json", escaped(&|byte| format!("\\{}", char::from(byte)), which)));
+    }
     all
 }
 

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{Read as _, Seek as _, SeekFrom},
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::{
         Arc,
@@ -37,6 +38,8 @@ pub fn memory(canaries: &Canaries, pid: i32) -> (Vec<Leak>, u64) {
     let (mut leaks, mut looked_at) = (BTreeSet::new(), 0);
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let Ok(mut memory) = fs::File::open(format!("/proc/{pid}/mem")) else { return (Vec::new(), 0) };
+    // A program may reserve gigabytes that it never writes to.
+    let pages = fs::File::open(format!("/proc/{pid}/pagemap")).ok().zip(page_size());
     let mut piece = vec![0; PIECE + OVERLAP];
     for line in maps.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -51,6 +54,12 @@ pub fn memory(canaries: &Canaries, pid: i32) -> (Vec<Leak>, u64) {
         let Some((Ok(mut from), Ok(to))) = bounds else { continue };
         while from < to {
             let length = usize::try_from(to - from).unwrap_or(usize::MAX).min(piece.len());
+            // What is shared may have been written by somebody else.
+            let private = rights.ends_with('p');
+            if private && pages.as_ref().is_some_and(|(pages, size)| nothing_there(pages, *size, from, length)) {
+                from += PIECE as u64;
+                continue;
+            }
             let read = memory.seek(SeekFrom::Start(from)).and_then(|_| memory.read(&mut piece[..length])).unwrap_or(0);
             if read == 0 {
                 from += PIECE as u64;
@@ -62,6 +71,26 @@ pub fn memory(canaries: &Canaries, pid: i32) -> (Vec<Leak>, u64) {
         }
     }
     (leaks.into_iter().collect(), looked_at)
+}
+
+/// Whether none of these pages was ever written to: of the eight bytes that the kernel shows of a page, the two highest
+/// bits say that it is in memory or swapped out. False when nothing can be learnt.
+fn nothing_there(pages: &fs::File, page_size: u64, from: u64, length: usize) -> bool {
+    let (first, end) = (from / page_size, (from + length as u64).div_ceil(page_size));
+    let Ok(count) = usize::try_from(end - first) else { return false };
+    let mut entries = vec![0; count * 8];
+    let read = pages.read_exact_at(&mut entries, first * 8);
+    let (entries, _) = entries.as_chunks();
+    read.is_ok() && entries.iter().all(|entry| u64::from_ne_bytes(*entry) >> 62 == 0)
+}
+
+/// As the kernel told this process when it was started.
+fn page_size() -> Option<u64> {
+    const AT_PAGESZ: usize = 6;
+    let told = fs::read("/proc/self/auxv").ok()?;
+    let (words, _) = told.as_chunks::<{ size_of::<usize>() }>();
+    let words: Vec<_> = words.iter().map(|word| usize::from_ne_bytes(*word)).collect();
+    words.chunks_exact(2).find(|pair| pair[0] == AT_PAGESZ).and_then(|pair| u64::try_from(pair[1]).ok())
 }
 
 /// The processes that see a folder below `folder` mounted, such as the inhabitants of its sandboxes.

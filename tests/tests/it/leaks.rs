@@ -49,11 +49,14 @@ echo {turned} | rev >&2; exit 1
 }
 
 async fn world() -> World {
+    let mut echo = turn(
+        &format!("The key is {MODEL_KEY}, is it not?"),
+        &[bash(&format!("echo {MODEL_KEY} > key.txt; cat key.txt; rm key.txt"))],
+    );
+    // In one piece each: what the way out passes on is masked byte by byte, not put together over events.
+    echo["chunk"] = 10_000.into();
     let begin = [
-        turn(
-            &format!("The key is {MODEL_KEY}, is it not?"),
-            &[bash(&format!("echo {MODEL_KEY} > key.txt; cat key.txt; rm key.txt"))],
-        ),
+        echo,
         serde_json::json!({ "say": "I go on.", "hold": { "until": "looked" }, "tools": [write("one.txt", "1\n")] }),
         turn("It is written.", &[]),
     ];
@@ -185,7 +188,6 @@ async fn dump(path: &Path) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not seen to pass yet on an idle machine: cargo test -p product-tests --test it -- --ignored leaks"]
 async fn no_secret_is_anywhere_after_a_session_with_everything_that_goes_wrong() {
     let world = world().await;
     let (said, mut leaks) = session_with_canaries(&world, &only_the_model_key()).await;
@@ -198,7 +200,6 @@ async fn no_secret_is_anywhere_after_a_session_with_everything_that_goes_wrong()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not seen to pass yet on an idle machine: cargo test -p product-tests --test it -- --ignored leaks"]
 async fn no_secret_is_in_postgresql_its_statements_and_its_log() {
     let mut world = world().await;
     let location = postgres::database().await;
