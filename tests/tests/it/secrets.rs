@@ -131,10 +131,10 @@ async fn a_rotation_of_the_key_that_is_killed_is_finished_and_nothing_is_unreada
 async fn the_models_key_may_be_a_stored_secret() {
     let mut world = World::new(&two_files(), &FILES).await;
     typed(&world, "set", "MODEL_KEY", KEY).await.expect_code(0);
-    world.environment = vec![
-        ("ANTHROPIC_API_KEY".to_owned(), String::new()),
-        ("RUNYARD_ANTHROPIC_KEY_SECRET".to_owned(), "MODEL_KEY".to_owned()),
-    ];
+    world.patient();
+    for (name, value) in [("ANTHROPIC_API_KEY", ""), ("RUNYARD_ANTHROPIC_KEY_SECRET", "MODEL_KEY")] {
+        world.environment.push((name.to_owned(), value.to_owned()));
+    }
     world.run("Write two files", &["--yes"]).ends().await.expect_code(0);
     world.assert_foreseen();
     world.runyard(["secret", "remove", "MODEL_KEY"]).await.expect_code(0);
