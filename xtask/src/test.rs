@@ -40,6 +40,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         shell::run(workspace::cargo().args(["test", "--no-run", "--tests", "--quiet"]).args(selection(arguments)))
     })?;
+    let kills = ["product-tests", "faults"];
+    if arguments.packages.is_empty() || arguments.packages.iter().any(|package| kills.contains(&package.as_str())) {
+        shell::step("building the server that can be killed", || shell::run(&mut with_crash_points()?))?;
+    }
     if corpus.is_none() {
         println!("SKIPPED {} corpus tests: no corpus; RUNYARD_CORPUS names its folder", corpus_tests(arguments)?);
     }
@@ -59,6 +63,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     println!("{} tested in {}", shell::good("✓"), shell::seconds(start.elapsed()));
     Ok(())
+}
+
+/// What `product_tests::runyard_with_crash_points` builds, so that no test waits for a compiler.
+fn with_crash_points() -> Result<Command> {
+    let target = workspace::target_dir()?;
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--quiet", "--package", "runyard", "--features", "failpoints", "--target-dir"]);
+    cargo.arg(target.join("failpoints")).env("CARGO_BUILD_BUILD_DIR", &target).env_remove("CARGO_TARGET_DIR");
+    Ok(cargo)
 }
 
 fn runner(arguments: &Arguments, corpus: Option<&Path>, references: &Path) -> Command {
