@@ -53,16 +53,6 @@ fn looking_and_taking_over_may_be_far_apart() {
     holds(Protocol { watching: true, ..protocol(2, (1, 0)) }, 10_000);
 }
 
-#[test]
-#[ignore = "some minutes: the same with more faults at once"]
-fn two_servers_may_be_stopped_three_times_and_mishear_once() {
-    for one_host in [true, false] {
-        let (violations, _, states) = explore(Protocol { one_host, ..protocol(2, (3, 1)) });
-        assert!(violations.is_empty(), "{violations:#?}");
-        assert!(states > 1_000_000, "only {states} states");
-    }
-}
-
 /// A mistake is found, and by which properties it may be.
 #[test]
 fn every_planted_mistake_is_found() {

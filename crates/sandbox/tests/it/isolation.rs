@@ -90,8 +90,8 @@ async fn probe(rig: &Rig, allow_ptrace: bool) -> BTreeMap<String, String> {
     let mount = Mount { host: program, inside: "/opt/probe".into() };
     let sandbox = rig.create(|spec| spec.mounts.push(mount)).await;
     let test = "isolation::inside";
-    let mut spec =
-        ExecSpec::new(new_exec(), ["/opt/probe", test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    let mut spec = ExecSpec::new(new_exec(), ["/opt/probe", test, "--exact", "--nocapture", "--test-threads=1"]);
+    spec.env.push((INSIDE.to_owned(), "yes".to_owned()));
     spec.allow_ptrace = allow_ptrace;
     let done = sandbox.exec(spec).await.unwrap().run_to_end(1 << 20).await.unwrap();
     let text = String::from_utf8_lossy(&done.stdout);
@@ -102,8 +102,10 @@ async fn probe(rig: &Rig, allow_ptrace: bool) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Set for [`inside`] where it is run by [`probe`]; nowhere else does it try anything.
+const INSIDE: &str = "RUNYARD_TEST_INSIDE";
+
 #[test]
-#[ignore = "it is run inside a sandbox by the test above"]
 #[expect(unsafe_code, reason = "system calls are tried as a hostile program would")]
 fn inside() {
     fn answer(name: &str, result: i64) {
@@ -119,6 +121,9 @@ fn inside() {
             _ => "another error",
         };
         println!("ANSWER {name}: {text}");
+    }
+    if std::env::var_os(INSIDE).is_none() {
+        return;
     }
     // The harness has begun a line of its own.
     println!();

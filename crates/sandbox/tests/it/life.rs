@@ -278,26 +278,3 @@ async fn the_doctor_says_which_part_keeps_a_sandbox_from_starting() {
     println!("{report:#?}");
     assert!(report.get("sandbox").unwrap().mend.as_deref().unwrap().contains("install"));
 }
-
-#[tokio::test]
-#[ignore = "prints figures; run with --ignored --nocapture"]
-async fn how_long_things_take() {
-    let rig = Rig::new();
-    let mut starts = Vec::new();
-    for _ in 0..20 {
-        let begin = std::time::Instant::now();
-        let sandbox = rig.sandbox().await;
-        let made = begin.elapsed();
-        let begin = std::time::Instant::now();
-        run(&sandbox, "true").await;
-        let ran = begin.elapsed();
-        let begin = std::time::Instant::now();
-        rig.provider.destroy(sandbox.record()).await.unwrap();
-        starts.push((made, ran, begin.elapsed()));
-    }
-    for (name, pick) in [("create", 0), ("exec", 1), ("destroy", 2)] {
-        let mut times: Vec<_> = starts.iter().map(|&(a, b, c)| [a, b, c][pick]).collect();
-        times.sort();
-        println!("{name}: median {:?}, most {:?}", times[times.len() / 2], times[times.len() - 1]);
-    }
-}
