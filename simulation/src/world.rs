@@ -7,13 +7,17 @@
 mod checks;
 mod forge;
 mod history;
+mod many;
 mod node;
+mod people;
+mod sandboxes;
 mod script;
 mod stage;
 mod wire;
 
 pub use checks::Violation;
 pub use history::Fact;
+pub use many::{Tally, many};
 pub use stage::{Outcome, Plan, Rates, run, tools};
 
 /// A mistake that a simulation is given on purpose, to show that its checks notice.
@@ -31,16 +35,28 @@ pub enum Flaw {
     SubscribeAfterSnapshot,
     /// A pull request is opened without looking its key up.
     PullRequestNotLookedUp,
+    /// Who claims an action that was to be stopped does not hear of that.
+    StopForgotten,
+    /// Who goes on with a run starts an agent beside the one that lives.
+    SecondAgent,
+    /// A sandbox does not end when nobody renews it.
+    SandboxOutlivesLease,
+    /// A commit is pushed before it is on record.
+    PushBeforeNote,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::FenceIgnored,
         Self::AttemptsForgotten,
         Self::WallClockLease,
         Self::TwoTransactions,
         Self::SubscribeAfterSnapshot,
         Self::PullRequestNotLookedUp,
+        Self::StopForgotten,
+        Self::SecondAgent,
+        Self::SandboxOutlivesLease,
+        Self::PushBeforeNote,
     ];
 }

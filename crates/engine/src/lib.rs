@@ -16,7 +16,7 @@ mod home;
 mod janitor;
 mod kept;
 mod markup;
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(test)]
 mod nowhere;
 mod people;
 mod pre_execution;

@@ -1,4 +1,4 @@
-//! A machine on which no sandbox can be made, for tests and simulations.
+//! A machine on which no sandbox can be made, for tests.
 
 use async_trait::async_trait;
 use domain::SandboxId;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub(crate) struct Nowhere;
 
 fn nothing<T>() -> Result<T, Error> {
-    Err(Error::Gone { reason: "there are no sandboxes in a simulation".to_owned() })
+    Err(Error::Gone { reason: "there are no sandboxes here".to_owned() })
 }
 
 #[async_trait]

@@ -2,14 +2,14 @@
 //! ends are the real ones; what is done for a step is a script. Only with the feature `simulation`.
 
 use crate::{
-    AgentSettings, Settings, ToolRules, actions,
+    AgentSettings, Command, Problem, Reply, Settings, ToolRules, actions,
     begin::{self, Start},
     context::Context,
     halt::Halt,
-    janitor,
+    janitor, people,
     shared::Shared,
     vault::Keys,
-    worker,
+    worker, workspace,
 };
 use async_trait::async_trait;
 use domain::{
@@ -24,6 +24,9 @@ use store::{Store, StoreError, Write};
 pub trait Script: Send + Sync {
     /// Executes a leaf, from beginning its run to completing it.
     async fn execute(&self, act: &Act<'_>, step: StepId) -> Result<(), Ended>;
+
+    /// Answers what a person said.
+    async fn answer(&self, act: &Act<'_>, message: &str) -> Result<(), Ended>;
 }
 
 /// Why a script ends early; the server settles it as it does in earnest.
@@ -68,11 +71,26 @@ impl Act<'_> {
         self.0.lease
     }
 
-    /// Begins the action's run or goes on with the one that it has.
-    pub async fn begin(&self, step: StepId) -> Result<Run, Ended> {
+    /// Begins the action's run or goes on with the one that it has. A sandbox of the session that lives on this host is
+    /// adopted when there was a run.
+    pub async fn begin(&self, step: Option<StepId>) -> Result<Run, Ended> {
         let base = self.0.session.base.clone();
-        let start = Start { step: Some(step), agent_session: self.0.session.agent_session, base, version: Some(1) };
+        let start = Start { step, agent_session: self.0.session.agent_session, base, version: Some(1) };
         Ok(begin::begin(self.0, start).await?)
+    }
+
+    /// The session's sandbox: the one that was adopted, or else a new one. It is kept alive from then on.
+    pub async fn sandbox(&self) -> Result<Arc<dyn sandbox::Sandbox>, Ended> {
+        let held = || self.0.sandbox.lock().clone();
+        if held().is_none() && workspace::adopt(self.0).await?.is_none() {
+            workspace::create(self.0, None).await?;
+        }
+        held().ok_or_else(|| Ended::transient("the sandbox is gone"))
+    }
+
+    /// Fails when the worker must let go, or the lease is no longer ours on record.
+    pub async fn still_held(&self) -> Result<(), Ended> {
+        Ok(self.0.still_held().await?)
     }
 
     /// Fails when the worker must let go.
@@ -101,6 +119,11 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// Ends run and action as succeeded.
+    pub async fn succeed(&self) -> Result<(), Ended> {
+        Ok(actions::succeed(self.0, Vec::new(), Vec::new()).await?)
+    }
+
     /// Ends run, step and action as succeeded.
     pub async fn complete(&self, step: StepId) -> Result<(), Ended> {
         let (writes, events) = self.0.step_moves(step, StepEvent::Complete(Completion::Changed)).await?;
@@ -109,10 +132,12 @@ impl Act<'_> {
 }
 
 pub(crate) async fn perform(script: &dyn Script, context: &Context) -> Result<(), Halt> {
-    match context.action.kind {
-        ActionKind::ExecuteStep { step, .. } => script.execute(&Act(context), step).await.map_err(|ended| ended.0),
-        _ => Err(Halt::failed("a script executes steps only")),
-    }
+    let done = match &context.action.kind {
+        ActionKind::ExecuteStep { step, .. } => script.execute(&Act(context), *step).await,
+        ActionKind::Answer { message } => script.answer(&Act(context), message).await,
+        other => Err(Ended::failed(format!("a script has no words for {}", other.name()))),
+    };
+    done.map_err(|ended| ended.0)
 }
 
 /// How long things take in a simulation.
@@ -148,6 +173,26 @@ pub struct Parts {
     pub owner: User,
     /// What it does for a step.
     pub script: Arc<dyn Script>,
+    /// Its sandboxes.
+    pub provider: Arc<dyn sandbox::Provider>,
+    /// The machine that it is on: only sandboxes of the same one can be adopted.
+    pub host: HostId,
+}
+
+/// A server that was started.
+#[derive(Clone)]
+pub struct Server(Arc<Shared>);
+
+impl Server {
+    /// Its id, under which it holds leases.
+    pub fn id(&self) -> ServerId {
+        self.0.server
+    }
+
+    /// Does what a person asks, as its control socket would.
+    pub async fn ask(&self, command: Command) -> Result<Reply, Problem> {
+        people::handle(&self.0, None, command).await
+    }
 }
 
 /// What is the same for all simulated servers, and has to do with the real machine: made once, before time is paused.
@@ -156,17 +201,15 @@ pub struct Tools(forge::Git);
 
 impl Tools {
     /// Keeps what they need in `dir`.
-    pub async fn new(dir: &Path) -> Result<Self, crate::Problem> {
+    pub async fn new(dir: &Path) -> Result<Self, Problem> {
         Ok(Self(forge::Git::new("git", &dir.join("git")).await?))
     }
 }
 
-/// Starts a server: its workers and its janitor, as tasks of the current runtime that end with it. Gives its id.
-pub fn start(parts: Parts, tools: &Tools) -> ServerId {
-    let Parts { pace, store, clock, mint, account, owner, script } = parts;
+/// Starts a server: its workers and its janitor, as tasks of the current runtime that end with it.
+pub fn start(parts: Parts, tools: &Tools) -> Server {
+    let Parts { pace, store, clock, mint, account, owner, script, provider, host } = parts;
     let forge = forge::LocalForge::new(tools.0.clone(), store.clone(), clock.clone());
-    let provider = Arc::new(crate::nowhere::Nowhere);
-    let host = HostId::new(mint.as_ref());
     let both = (forge, tools.0.clone());
     let mut shared =
         Shared::new(settings(pace), store, provider, both, clock, mint, Keys::none(), (account, owner), host);
@@ -176,7 +219,7 @@ pub fn start(parts: Parts, tools: &Tools) -> ServerId {
         tokio::spawn(worker::run(shared.clone()));
     }
     tokio::spawn(janitor::run(shared.clone()));
-    shared.server
+    Server(shared)
 }
 
 fn settings(pace: Pace) -> Settings {

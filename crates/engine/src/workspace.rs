@@ -90,11 +90,8 @@ async fn revive(
 ) -> Result<(Arc<dyn Sandbox>, SandboxRecord), sandbox::Error> {
     let lost = |why: String| sandbox::Error::Gone { reason: why };
     let shared = &context.shared;
-    let repository = shared.store.repository(context.session.repository).await;
-    let repository = repository.ok().flatten().ok_or_else(|| lost("its repository is gone".to_owned()))?;
-    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await;
-    let mirror = mirror.map_err(|error| lost(chain(&error)))?;
-    let spec = spec_of(context, &mirror, record.id).await.map_err(|halt| lost(format!("{halt:?}")))?;
+    let mirror = mirror_of(context).await.map_err(|halt| lost(format!("{halt:?}")))?;
+    let spec = spec_of(context, mirror.as_ref(), record.id).await.map_err(|halt| lost(format!("{halt:?}")))?;
     let sandbox = shared.provider.create(spec).await?;
     if !sandbox.continued() {
         shared.provider.destroy(sandbox.record()).await?;
@@ -107,6 +104,16 @@ async fn revive(
     let noted = context.commit(&[Write::PutSandbox(record.clone())], &[event]).await;
     noted.map_err(|halt| lost(format!("{halt:?}")))?;
     Ok((sandbox, record))
+}
+
+/// The mirror that a sandbox is filled from; a simulated one is not.
+async fn mirror_of(context: &Context) -> Result<Option<Mirror>, Halt> {
+    #[cfg(feature = "simulation")]
+    if context.shared.script.is_some() {
+        return Ok(None);
+    }
+    let (repository, shared) = (context.repository().await?, &context.shared);
+    Ok(Some(shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?))
 }
 
 /// Removes what is left of a sandbox and says so on record.
@@ -137,7 +144,7 @@ pub(crate) async fn acquire(context: &Context) -> Result<Place, Halt> {
     };
     let record = match adopted {
         Some(record) => record,
-        None => create(context, &mirror).await?,
+        None => create(context, Some(&mirror)).await?,
     };
     let sandbox = context.sandbox.lock().clone().ok_or_else(|| Halt::transient("the sandbox is gone"))?;
     let run = context.run().ok_or_else(|| Halt::failed("there is no run to work on"))?;
@@ -178,7 +185,8 @@ async fn find_record(context: &Context, sandbox: &dyn Sandbox) -> Result<Option<
     Ok(rows.into_iter().find(|row| row.provider == wanted))
 }
 
-async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Halt> {
+/// Makes the session's sandbox, bare when there is no mirror to fill it from.
+pub(crate) async fn create(context: &Context, mirror: Option<&Mirror>) -> Result<SandboxRecord, Halt> {
     let shared = &context.shared;
     let now = shared.now();
     let mut record = SandboxRecord {
@@ -215,8 +223,10 @@ async fn create(context: &Context, mirror: &Mirror) -> Result<SandboxRecord, Hal
 }
 
 /// What a session's sandbox is made of.
-async fn spec_of(context: &Context, mirror: &Mirror, id: SandboxId) -> Result<SandboxSpec, Halt> {
+async fn spec_of(context: &Context, mirror: Option<&Mirror>, id: SandboxId) -> Result<SandboxSpec, Halt> {
     let shared = &context.shared;
+    let bare = SandboxSpec::new(id, context.sandbox_lease());
+    let Some(mirror) = mirror else { return Ok(bare) };
     let base_dir = shared.bases_dir(context.session.repository).join(context.session.base.as_str());
     let base = {
         let _lock = shared.lock_mirror(context.session.repository).await;
@@ -226,7 +236,7 @@ async fn spec_of(context: &Context, mirror: &Mirror, id: SandboxId) -> Result<Sa
         mirror: Some(mirror.git_dir()),
         base: Some(base),
         forwards: vec![(MODEL_PORT, MODEL_SOCKET.to_owned())],
-        ..SandboxSpec::new(id, context.sandbox_lease())
+        ..bare
     })
 }
 

@@ -1,7 +1,10 @@
 //! What must hold, read off the history and the record as it is at the end.
 
 use super::{forge::Forge, history::Fact, stage::Plan};
-use domain::{ActionId, CommitId, MAX_LOST_ATTEMPTS, ServerId, SessionId, StepId, StepState};
+use domain::{
+    ActionId, CommitId, Completion, EventPayload, ExecId, MAX_LOST_ATTEMPTS, Payload, ServerId, SessionId, StepId,
+    StepState,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -35,6 +38,13 @@ struct Held {
     alive: Duration,
 }
 
+/// When an agent lived.
+struct Agent {
+    exec: ExecId,
+    from: Duration,
+    until: Option<Duration>,
+}
+
 #[derive(Default)]
 struct Judge {
     violations: Vec<Violation>,
@@ -45,6 +55,10 @@ struct Judge {
     noted: BTreeMap<SessionId, Vec<CommitId>>,
     opened: BTreeMap<SessionId, usize>,
     seen: BTreeMap<(SessionId, usize), i64>,
+    told: BTreeMap<SessionId, Vec<String>>,
+    /// Actions that were to be stopped, and the first epoch under which somebody claimed them after that.
+    stops: BTreeMap<ActionId, Option<i64>>,
+    agents: BTreeMap<SessionId, Vec<Agent>>,
     /// When each event was committed, by number.
     events: BTreeMap<SessionId, Vec<Duration>>,
 }
@@ -63,6 +77,7 @@ pub async fn judge(
     }
     for session in sessions {
         judge.look(store, forge, *session).await;
+        judge.compare_agents(plan, *session);
     }
     judge.violations
 }
@@ -74,7 +89,10 @@ impl Judge {
 
     fn hear(&mut self, plan: &Plan, at: Duration, fact: &Fact) {
         match fact {
-            Fact::Claimed { session, lease, due, now, .. } => {
+            Fact::Claimed { session, action, lease, due, now } => {
+                if let Some(claimed) = self.stops.get_mut(action) {
+                    claimed.get_or_insert(lease.epoch);
+                }
                 let held = self.leases.entry(*session).or_default();
                 let (free, rises) = (held.owner.is_none(), lease.epoch > held.epoch);
                 *held = Held { owner: Some(lease.owner), epoch: lease.epoch, alive: at };
@@ -108,9 +126,13 @@ impl Judge {
                     *self.completed.entry(*step).or_default() += 1;
                 }
             }
-            Fact::Begun { action, step, .. } => {
+            Fact::Begun { action, step, epoch, .. } => {
                 *self.begun.entry(*action).or_default() += 1;
                 let ended = self.ended.get(action).copied().unwrap_or(0);
+                // Who claimed it before the stop, and stood still since, cannot know.
+                if self.stops.get(action).copied().flatten().is_some_and(|claimed| *epoch >= claimed) {
+                    self.violated("I11", format!("at {at:?} {action} was begun, which was claimed after its stop"));
+                }
                 if self.completed.contains_key(step) {
                     self.violated("I2", format!("at {at:?} work on {step} began, which was completed"));
                 }
@@ -149,12 +171,45 @@ impl Judge {
                     self.violated("I7", format!("at {at:?} a viewer saw {number}, which was there at {made:?}"));
                 }
             }
-            Fact::Started(_)
+            Fact::Told(session, text) => self.told.entry(*session).or_default().push(text.clone()),
+            Fact::StopAsked { action, .. } => {
+                self.stops.entry(*action).or_insert(None);
+            }
+            Fact::AgentStarted { session, exec, .. } => {
+                let agent = Agent { exec: *exec, from: at, until: None };
+                self.agents.entry(*session).or_default().push(agent);
+            }
+            Fact::AgentEnded { session, exec, at } => {
+                let agents = self.agents.entry(*session).or_default().iter_mut();
+                agents.filter(|agent| agent.exec == *exec).for_each(|agent| agent.until = Some(*at));
+            }
+            Fact::AgentDoubled { first, second, .. } => {
+                self.violated("I3", format!("at {at:?} {second} was started beside {first}"));
+            }
+            Fact::Asked(_)
+            | Fact::Stopped(..)
+            | Fact::Adopted { .. }
+            | Fact::Started(_)
             | Fact::Crashed(_)
             | Fact::Paused(..)
             | Fact::Fenced(..)
             | Fact::Called(..)
             | Fact::Acknowledged(_) => {}
+        }
+    }
+
+    /// An agent whose server was overtaken may live on until its sandbox's time is over, and no longer.
+    fn compare_agents(&mut self, plan: &Plan, session: SessionId) {
+        let agents = self.agents.remove(&session).unwrap_or_default();
+        for (place, later) in agents.iter().enumerate() {
+            for earlier in &agents[..place] {
+                let until = earlier.until.unwrap_or(Duration::MAX);
+                let both = until.min(later.until.unwrap_or(Duration::MAX)).saturating_sub(later.from);
+                if both > plan.lease {
+                    let (first, second) = (earlier.exec, later.exec);
+                    self.violated("I6", format!("{first} lived on for {both:?} beside {second}"));
+                }
+            }
         }
     }
 
@@ -186,11 +241,12 @@ impl Judge {
                 let what = format!("{} has {told} results, {succeeded} runs, {} commits", step.id, commits.len());
                 self.violated("I2", what);
             }
-            if step.state.is_completed() && (succeeded, commits.len()) != (1, 1) {
+            let by_person = step.state == StepState::Completed(Completion::ByPerson);
+            if step.state.is_completed() && !by_person && (succeeded, commits.len()) != (1, 1) {
                 self.violated("I2", format!("{} is completed by {succeeded} runs, {commits:?}", step.id));
             }
-            if !matches!(step.state, StepState::Completed(_) | StepState::Failed(_) | StepState::NotStarted) {
-                self.violated("I10", format!("{} is still {:?}", step.id, step.state));
+            if !step.state.is_completed() {
+                self.violated("I10", format!("{} is {:?}, however often it was asked for", step.id, step.state));
             }
         }
         let on_branch = forge.branch(session);
@@ -198,17 +254,29 @@ impl Judge {
         let where_it_may_be = |change: &domain::Change| {
             (change.pushed == on_branch || Some(&change.head) == on_branch.as_ref()) && change.pull_request.is_some()
         };
-        let failed = steps.iter().any(|step| matches!(step.state, StepState::Failed(_)));
-        for step in steps.iter().filter(|step| step.state == StepState::NotStarted && !failed) {
-            self.violated("I1", format!("{} was asked for and left out, though nothing failed", step.id));
-        }
-        let any = steps.iter().any(|step| step.state.is_completed());
+        let any = steps.iter().any(|step| step.state == StepState::Completed(Completion::Changed));
         if any && !change.as_ref().is_some_and(where_it_may_be) {
             self.violated("I5", format!("the branch is at {on_branch:?}, on record is {change:?}"));
         }
         let events = store.events(session, 0, i64::MAX).await.expect("memory reads");
         if !events.iter().map(|event| event.number).eq((1..).take(events.len())) {
             self.violated("I7", "the events are not numbered from 1 without gaps");
+        }
+        let said = events.iter().filter_map(|event| match &event.payload {
+            Payload::Known(EventPayload::Message { text, .. }) => Some(text.as_str()),
+            _ => None,
+        });
+        let said: Vec<_> = said.collect();
+        for text in self.told.remove(&session).unwrap_or_default() {
+            if said.iter().filter(|known| **known == text).count() != 1 {
+                self.violated("I1", format!("`{text}` was heard, and is not on record once"));
+            }
+        }
+        for run in runs.iter().filter(|run| run.state == domain::RunState::Succeeded) {
+            let others = runs.iter().filter(|other| other.action == run.action && other.state == run.state);
+            if others.count() > 1 {
+                self.violated("I2", format!("{} succeeded more than once", run.action));
+            }
         }
         for viewer in 0..2 {
             let seen = self.seen.get(&(session, viewer)).copied().unwrap_or(0);

@@ -1,6 +1,6 @@
 //! What happened, written down outside of what is simulated.
 
-use domain::{ActionId, CommitId, Lease, RunId, ServerId, SessionId, StepId, Timestamp};
+use domain::{ActionId, CommitId, ExecId, Lease, RunId, ServerId, SessionId, StepId, Timestamp};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -42,8 +42,24 @@ pub enum Fact {
     Opened(SessionId),
     /// A viewer saw an event.
     Seen { session: SessionId, viewer: usize, number: i64 },
+    /// A person asked for something.
+    Asked(String),
     /// A person was told that it is done.
     Acknowledged(String),
+    /// A person said something, and was told that it was heard.
+    Told(SessionId, String),
+    /// A stop of an action was put on record.
+    StopAsked { session: SessionId, action: ActionId },
+    /// A run was stopped.
+    Stopped(SessionId, RunId),
+    /// An agent was started in a sandbox.
+    AgentStarted { session: SessionId, run: RunId, exec: ExecId, epoch: i64 },
+    /// It was found alive, or with its work done, by an attempt after the one that started it.
+    Adopted { session: SessionId, run: RunId, exec: ExecId },
+    /// One was started beside another in the same sandbox.
+    AgentDoubled { session: SessionId, first: ExecId, second: ExecId },
+    /// It ended, at that time.
+    AgentEnded { session: SessionId, exec: ExecId, at: Duration },
 }
 
 /// Everything that happened, with when.
@@ -61,6 +77,11 @@ impl History {
     /// Virtual time since the beginning.
     pub fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// When an instant is, since the beginning.
+    pub fn at(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.start)
     }
 
     /// Writes a fact down.

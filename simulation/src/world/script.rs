@@ -1,16 +1,21 @@
-//! What a server does for a step: the same acts outside, in the same order, as the engine's own, with a sleep for an
-//! agent.
+//! What a server does for a step: the same acts outside, in the same order, as the engine's own, with a piece of time for
+//! an agent.
 
 use super::{
+    Flaw,
     forge::Forge,
     history::{Fact, History},
     node::{Cut, Node},
+    sandboxes::{House, Progress, id_of},
 };
 use async_trait::async_trait;
-use domain::{Change, ChangeId, ChangeKey, ChangeState, CommitId, EventPayload, NoteLevel, Run, StepId};
+use domain::{
+    Change, ChangeId, ChangeKey, ChangeState, Clock, CommitId, EventPayload, ExecId, Mint, NoteLevel, Run, RunState,
+    SandboxId, StepId,
+};
 use engine::simulation::{Act, Ended, Script};
-use std::sync::Arc;
-use store::{Store, Write};
+use std::{sync::Arc, time::Duration};
+use store::{ExecRow, Store, Write};
 use uuid::Uuid;
 
 pub struct Work {
@@ -18,6 +23,12 @@ pub struct Work {
     pub history: Arc<History>,
     pub store: Arc<dyn Store>,
     pub forge: Arc<Forge>,
+    pub house: Arc<House>,
+    pub mint: Arc<dyn Mint>,
+    pub clock: Arc<dyn Clock>,
+    /// How long an agent works at most.
+    pub longest: Duration,
+    pub flaw: Option<Flaw>,
 }
 
 fn cut(cut: Cut) -> Ended {
@@ -27,40 +38,91 @@ fn cut(cut: Cut) -> Ended {
 #[async_trait]
 impl Script for Work {
     async fn execute(&self, act: &Act<'_>, step: StepId) -> Result<(), Ended> {
-        let session = act.session().id;
-        let run = act.begin(step).await?;
-        let epoch = act.lease().epoch;
+        let run = act.begin(Some(step)).await?;
         if run.commit.is_none() {
-            let fact = Fact::Begun { session, action: run.action, step, run: run.id, epoch };
-            if !self.forge.begin(&self.node, fact).await.map_err(cut)? {
-                return Err(Ended::failed("the sandbox belongs to another server now"));
-            }
-            self.work(act, &run).await?;
-            let commit = commit_of(&run);
+            let commit = match self.made_before(&run).await? {
+                Some(commit) => commit,
+                None => {
+                    self.work(act, &run, step).await?;
+                    commit_of(&run)
+                }
+            };
             let change = self.change(act, &commit).await?;
+            if self.flaw == Some(Flaw::PushBeforeNote) {
+                self.push(act, &change).await?;
+            }
             act.note_commit(&run, commit, Write::PutChange(change)).await?;
         }
         self.publish(act).await?;
         act.complete(step).await
     }
+
+    async fn answer(&self, act: &Act<'_>, message: &str) -> Result<(), Ended> {
+        act.begin(None).await?;
+        act.rest(self.node.luck.while_of(50, 1_000)).await?;
+        let text = format!("heard: {message}");
+        act.commit(&[], &[EventPayload::Note { level: NoteLevel::Info, text }]).await?;
+        act.succeed().await
+    }
 }
 
 impl Work {
-    /// The agent: calls and output.
-    async fn work(&self, act: &Act<'_>, run: &Run) -> Result<(), Ended> {
+    /// The commit of an earlier run of the step that was not published to the end, as in `take_over_commit`.
+    async fn made_before(&self, run: &Run) -> Result<Option<CommitId>, Ended> {
+        let runs = self.store.runs(run.session).await?;
+        let change = self.store.changes(run.session).await?.pop();
+        let of_step = runs.into_iter().rev().filter(|other| other.step == run.step && other.id != run.id);
+        let made = of_step.filter(|other| other.state != RunState::Succeeded).find_map(|other| other.commit);
+        Ok(made.filter(|made| change.is_some_and(|change| change.head == *made)))
+    }
+
+    /// The agent that is at work on the run already, wherever it is started from; else a new one.
+    async fn agent(&self, act: &Act<'_>, run: &Run, sandbox: SandboxId) -> Result<ExecId, Ended> {
+        let rows = self.store.execs(run.id).await?;
+        let there = |row: &&ExecRow| row.sandbox == sandbox && self.house.progress(sandbox, row.id) != Progress::Gone;
+        if let Some(row) = rows.iter().rev().find(there).filter(|_| self.flaw != Some(Flaw::SecondAgent)) {
+            self.history.add(Fact::Adopted { session: run.session, run: run.id, exec: row.id });
+            return Ok(row.id);
+        }
+        let (id, created_at) = (ExecId::new(self.mint.as_ref()), self.clock.now());
+        let purpose = "agent".to_owned();
+        let row = ExecRow { id, run: run.id, sandbox, purpose, consumed: 0, ended: None, created_at };
+        act.commit(&[Write::AddExec(row)], &[]).await?;
+        let longest = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
+        let time = self.node.luck.while_of(200, longest);
+        let epoch = act.lease().epoch;
+        let start = async { self.house.start(sandbox, epoch, (id, run.session, run.id), time) };
+        if self.node.outside(start).await.map_err(cut)? {
+            Ok(id)
+        } else {
+            Err(Ended::transient("the sandbox is gone, or another's"))
+        }
+    }
+
+    /// The agent's work, with its calls and its output.
+    async fn work(&self, act: &Act<'_>, run: &Run, step: StepId) -> Result<(), Ended> {
         let (session, lease) = (act.session().id, act.lease());
-        let slices = self.node.luck.between(1, 4);
-        for slice in 1..=slices {
-            act.rest(self.node.luck.while_of(50, 1_500)).await?;
+        let sandbox = id_of(act.sandbox().await?.record());
+        let begun = Fact::Begun { session, action: run.action, step, run: run.id, epoch: lease.epoch };
+        if !self.forge.begin(&self.node, begun).await.map_err(cut)? {
+            return Err(Ended::failed("the sandbox belongs to another server now"));
+        }
+        let agent = self.agent(act, run, sandbox).await?;
+        loop {
+            act.rest(self.node.luck.while_of(100, 1_500)).await?;
+            match self.house.progress(sandbox, agent) {
+                Progress::Done => return Ok(()),
+                Progress::Gone => return Err(Ended::transient("the agent is gone")),
+                Progress::Working => {}
+            }
             let held = self.store.lease(session).await?;
             if held.is_none_or(|held| (held.owner, held.epoch) != (lease.owner, lease.epoch)) {
                 return Err(Ended::failed("the way out is closed"));
             }
             self.history.add(Fact::Called(session, lease.epoch));
-            let text = format!("{slice} of {slices} in {}", run.id);
+            let text = format!("{} goes on", run.id);
             act.commit(&[], &[EventPayload::Note { level: NoteLevel::Info, text }]).await?;
         }
-        Ok(())
     }
 
     async fn change(&self, act: &Act<'_>, head: &CommitId) -> Result<Change, Ended> {
@@ -85,19 +147,23 @@ impl Work {
         Ok(Change { head: head.clone(), ..change })
     }
 
+    async fn push(&self, act: &Act<'_>, change: &Change) -> Result<(), Ended> {
+        act.still_held().await?;
+        let pushed = self.forge.push(&self.node, act.session().id, change.pushed.as_ref(), &change.head).await;
+        pushed.map_err(cut)?.map_err(|_| Ended::failed("the branch is not where it was expected"))
+    }
+
     async fn publish(&self, act: &Act<'_>) -> Result<(), Ended> {
         let session = act.session().id;
         let change = self.store.changes(session).await?.pop();
         let mut change = change.ok_or_else(|| Ended::failed("the change is gone from the record"))?;
         if change.pushed.as_ref() != Some(&change.head) {
-            act.check()?;
-            let pushed = self.forge.push(&self.node, session, change.pushed.as_ref(), &change.head).await;
-            pushed.map_err(cut)?.map_err(|_| Ended::failed("the branch is not where it was expected"))?;
+            self.push(act, &change).await?;
             change.pushed = Some(change.head.clone());
             act.commit(&[Write::PutChange(change.clone())], &[]).await?;
         }
         if change.pull_request.is_none() {
-            act.check()?;
+            act.still_held().await?;
             change.pull_request = Some(self.forge.open(&self.node, session).await.map_err(cut)?);
             change.state = ChangeState::Open;
             act.commit(&[Write::PutChange(change)], &[]).await?;

@@ -5,16 +5,18 @@ use super::{
     forge::Forge,
     history::{Fact, History},
     node::{Luck, Node, SeededMint, VirtualClock},
+    people::Person,
+    sandboxes::{Host, House},
     script::Work,
     wire::{Record, Wire},
 };
 use anyhow::{Result, anyhow};
 use domain::{
-    Account, AccountId, Action, ActionId, ActionKind, ActionState, Budget, Clock, EventPayload, Mint, Mode, NoteLevel,
-    PrMode, Repository, RepositoryId, Role, RunbookVersion, Session, SessionId, SessionNumber, StepEvent, StepId,
-    StepState, Timestamp, Usage, User, UserId, VersionStep,
+    Account, AccountId, Action, ActionId, ActionKind, ActionState, Budget, Clock, EventPayload, HostId, Mint, Mode,
+    NoteLevel, PrMode, Repository, RepositoryId, Role, RunbookVersion, Session, SessionId, SessionNumber, StepEvent,
+    StepId, StepState, Timestamp, Usage, User, UserId, VersionStep,
 };
-use engine::simulation::{Pace, Parts, Tools, start};
+use engine::simulation::{Pace, Parts, Server, Tools, start};
 use std::{path::Path, sync::Arc, time::Duration};
 use store::{Fence, Store, Write};
 use tokio::{runtime::Builder, time::sleep};
@@ -46,10 +48,14 @@ pub struct Plan {
     pub steps: usize,
     /// How often things go wrong.
     pub rates: Rates,
+    /// How often a person interferes, in a thousand looks of about half a second each.
+    pub people: u32,
     /// For how long they do.
     pub trouble: Duration,
     /// How long a lease must be silent to be taken over.
     pub lease: Duration,
+    /// How long an agent works at most.
+    pub work: Duration,
     /// A mistake to find.
     pub flaw: Option<Flaw>,
 }
@@ -57,16 +63,16 @@ pub struct Plan {
 impl Plan {
     /// The usual amount of trouble.
     pub fn new(seed: u64) -> Self {
-        let rates = Rates { crash: 4, pause: 4, error: 6, delay: 60 };
-        let (trouble, lease) = (Duration::from_secs(40), Duration::from_secs(3));
-        Self { seed, servers: 2, sessions: 2, steps: 2, rates, trouble, lease, flaw: None }
+        let rates = Rates { crash: 4, pause: 7, error: 6, delay: 60 };
+        let (trouble, lease, work) = (Duration::from_secs(40), Duration::from_secs(3), Duration::from_secs(6));
+        Self { seed, servers: 2, sessions: 2, steps: 2, rates, people: 60, trouble, lease, work, flaw: None }
     }
 
     /// So much trouble that attempts are lost again and again.
     #[must_use]
     pub fn cruel(self) -> Self {
         let rates = Rates { crash: 25, pause: 10, ..self.rates };
-        Self { rates, trouble: self.trouble * 4, ..self }
+        Self { rates, people: 0, trouble: self.trouble * 4, ..self }
     }
 }
 
@@ -84,6 +90,9 @@ pub struct Outcome {
 /// After trouble has ended, everything must be over within this time: the longest back-off, what the wall clock was off,
 /// leases that must fall silent, and the work itself.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How often what is left is asked for, once trouble has ended.
+const ASKED_AGAIN: usize = 4;
 
 /// By how much the wall clock is set off at most, in seconds.
 const OFF: u64 = 60;
@@ -106,42 +115,60 @@ async fn simulate(plan: Plan, tools: &Tools) -> Outcome {
     let record = Arc::new(Record::default());
     let forge = Arc::new(Forge::new(history.clone(), plan.flaw));
     let clock = Arc::new(VirtualClock::new(plan.flaw == Some(Flaw::WallClockLease)));
-    let world = World { plan, history, luck, record, forge, clock, tools: tools.clone() };
+    let house = Arc::new(House::new(history.clone(), plan.flaw));
+    let world = World { plan, history, luck, record, forge, house, clock, tools: tools.clone() };
     let sessions = world.ask_for_work().await;
     for session in &sessions {
         for viewer in 0..2 {
             tokio::spawn(view(world.person(), world.history.clone(), *session, viewer));
         }
     }
-    let mut servers: Vec<_> = (0..plan.servers).map(|_| world.start_server()).collect();
+    let mut servers: Vec<_> = (0..plan.servers).map(|host| world.start_server(host)).collect();
     while world.history.now() < plan.trouble {
         sleep(world.luck.while_of(200, 800)).await;
-        for server in &mut servers {
-            if server.is_dead() && world.luck.between(0, 3) == 0 {
-                *server = world.start_server();
+        for (host, server) in servers.iter_mut().enumerate() {
+            if server.node.is_dead() && world.luck.between(0, 3) == 0 {
+                *server = world.start_server(host);
+            }
+        }
+        for person in world.people(&sessions) {
+            if world.luck.strikes(plan.people) {
+                let Running { node, server } = world.any(&servers);
+                tokio::spawn(person.interfere(node, server, world.record.clone()));
             }
         }
         if world.luck.strikes(30) {
             let micros = i64::try_from(world.luck.between(0, 2 * OFF * 1_000_000)).unwrap_or(0);
             world.clock.set_off(micros - i64::try_from(OFF).unwrap_or(0) * 1_000_000);
         }
-        if world.is_over(&sessions).await {
+        if world.is_over(&sessions).await && world.is_done(&sessions).await {
             break;
         }
     }
     world.luck.calm_down();
     world.clock.set_off(0);
-    for server in &mut servers {
-        if server.is_dead() {
-            *server = world.start_server();
+    for (host, server) in servers.iter_mut().enumerate() {
+        if server.node.is_dead() {
+            *server = world.start_server(host);
         }
     }
-    let calm = world.history.now();
-    while !world.is_over(&sessions).await && world.history.now() < calm + PATIENCE {
-        sleep(Duration::from_millis(500)).await;
+    // Now a person who asks for the rest gets it, if not at the first time: stops may still be under way.
+    for _ in 0..ASKED_AGAIN {
+        let calm = world.history.now();
+        while !world.is_over(&sessions).await && world.history.now() < calm + PATIENCE {
+            sleep(Duration::from_millis(500)).await;
+        }
+        if world.is_done(&sessions).await {
+            break;
+        }
+        for person in world.people(&sessions) {
+            let Running { node, server } = world.any(&servers);
+            person.ask_for_the_rest(node, server).await;
+        }
     }
     // Viewers hear of the last event; leases are given back, by those who were paused or after them.
     sleep(5 * plan.lease).await;
+    world.house.end_all();
     let violations =
         checks::judge(&world.plan, &world.history.facts(), &world.record.store, &world.forge, &sessions).await;
     Outcome { hash: world.history.hash(), history: world.history.facts(), violations }
@@ -153,6 +180,7 @@ struct World {
     luck: Arc<Luck>,
     record: Arc<Record>,
     forge: Arc<Forge>,
+    house: Arc<House>,
     clock: Arc<VirtualClock>,
     tools: Tools,
 }
@@ -181,11 +209,25 @@ impl World {
         User { id: UserId(fixed(2, 0)), account: Self::account().id, name, email, role: Role::Admin }
     }
 
-    fn start_server(&self) -> Arc<Node> {
+    /// A new life of the server on a host.
+    fn start_server(&self, host: usize) -> Running {
         let node = Arc::new(Node::new(self.luck.clone(), self.history.clone(), true));
         let store = self.wire(&node);
-        let script =
-            Work { node: node.clone(), history: self.history.clone(), store: store.clone(), forge: self.forge.clone() };
+        let mint: Arc<dyn Mint> = Arc::new(SeededMint::new(&self.luck));
+        let clock = self.clock.clone();
+        let host = HostId(fixed(9, host));
+        let provider = Arc::new(Host { house: self.house.clone(), host, node: node.clone() });
+        let script = Work {
+            node: node.clone(),
+            history: self.history.clone(),
+            store: store.clone(),
+            forge: self.forge.clone(),
+            house: self.house.clone(),
+            mint: mint.clone(),
+            clock: clock.clone(),
+            longest: self.plan.work,
+            flaw: self.plan.flaw,
+        };
         let pace = Pace {
             workers: 2,
             beat: self.plan.lease / 3,
@@ -194,12 +236,27 @@ impl World {
             backoff_cap: Duration::from_secs(10),
             retries: 30,
         };
-        let mint: Arc<dyn Mint> = Arc::new(SeededMint::new(&self.luck));
-        let (account, owner) = (Self::account(), Self::owner());
-        let clock = self.clock.clone();
-        let id = start(Parts { pace, store, clock, mint, account, owner, script: Arc::new(script) }, &self.tools);
-        node.name(id);
-        node
+        let (account, owner, script) = (Self::account(), Self::owner(), Arc::new(script));
+        let parts = Parts { pace, store, clock, mint, account, owner, script, provider, host };
+        let server = start(parts, &self.tools);
+        node.name(server.id());
+        Running { node, server }
+    }
+
+    fn people(&self, sessions: &[SessionId]) -> Vec<Person> {
+        let person = |(number, session): (i64, &SessionId)| Person {
+            luck: self.luck.clone(),
+            history: self.history.clone(),
+            session: *session,
+            number: SessionNumber(number),
+            steps: self.plan.steps,
+        };
+        (1..).zip(sessions).map(person).collect()
+    }
+
+    fn any(&self, servers: &[Running]) -> Running {
+        let last = u64::try_from(servers.len() - 1).unwrap_or(0);
+        servers[usize::try_from(self.luck.between(0, last)).unwrap_or(0)].clone()
     }
 
     /// A person asks for sessions, again whenever no answer comes: what was done already is not done twice.
@@ -274,10 +331,12 @@ impl World {
             title: format!("step {s}"),
             leaf: true,
         });
+        let texts: Vec<_> =
+            (0..self.plan.steps).map(|s| format!("\n### Step {}: step {s}\n- a file\n", s + 1)).collect();
         let version = RunbookVersion {
             session,
             version: 1,
-            text: "# Plan\n".to_owned(),
+            text: format!("# Runbook: Plan\n\n## Execution Steps\n{}", texts.concat()),
             steps: steps.collect(),
             author: None,
             restores: None,
@@ -314,6 +373,23 @@ impl World {
         }
         true
     }
+
+    async fn is_done(&self, sessions: &[SessionId]) -> bool {
+        for session in sessions {
+            let steps = self.record.store.steps(*session).await.expect("memory reads");
+            if !steps.iter().all(|step| step.state.is_completed()) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// A life of a server.
+#[derive(Clone)]
+struct Running {
+    node: Arc<Node>,
+    server: Server,
 }
 
 /// Follows a session's log as `runyard attach` does.

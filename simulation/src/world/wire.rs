@@ -8,8 +8,8 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, CommitId, Event, EventPayload,
-    ExecId, Generation, Lease, Repository, RepositoryId, Request, Role, Run, RunId, RunbookVersion, SandboxRecord,
-    ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
+    ExecId, Generation, Lease, Repository, RepositoryId, Request, Role, Run, RunEvent, RunId, RunbookVersion,
+    SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -73,8 +73,11 @@ impl Wire {
             self.history.add(Fact::Committed { session, owner, epoch, ended, completed });
         }
         for write in writes {
-            if let Write::RunCommit(_, commit) = write {
-                self.history.add(Fact::Noted(session, commit.clone()));
+            match write {
+                Write::RunCommit(_, commit) => self.history.add(Fact::Noted(session, commit.clone())),
+                Write::RequestStop(action) => self.history.add(Fact::StopAsked { session, action: *action }),
+                Write::Run { id, event: RunEvent::Stop, .. } => self.history.add(Fact::Stopped(session, *id)),
+                _ => {}
             }
         }
         if !events.is_empty() {
@@ -290,6 +293,9 @@ impl Store for Wire {
             Ok(claim.map(|mut claim| {
                 if self.flaw == Some(Flaw::AttemptsForgotten) {
                     claim.action.attempts = claim.action.handed_back + 1;
+                }
+                if self.flaw == Some(Flaw::StopForgotten) {
+                    claim.action.stop_requested = false;
                 }
                 claim
             }))

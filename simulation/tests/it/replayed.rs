@@ -1,5 +1,6 @@
 //! Paths of the model, walked in the real stores.
 
+use crate::postgres;
 use simulation::{
     model::{Faults, Planted, Protocol},
     replay::{Compared, all_paths, random_path, replay},
@@ -56,6 +57,49 @@ async fn sqlite_says_what_the_model_says() {
     }
     println!("random paths in SQLite: {compared:?}");
     assert!(compared.calls > 200, "{compared:?}");
+}
+
+#[tokio::test]
+async fn postgresql_says_what_the_model_says() {
+    let mut compared = Compared::default();
+    for seed in 0..12 {
+        let location = postgres::database().await;
+        let store = SqlStore::open(&location, StoreOptions { connections: 2, known: secrets::Known::nothing() })
+            .await
+            .expect("opens");
+        let walked = walk(&PROTOCOL, &store, seed..seed + 1).await;
+        compared += walked.unwrap_or_else(|problem| panic!("{problem}"));
+        store.close().await;
+    }
+    println!("random paths in PostgreSQL: {compared:?}");
+    assert!(compared.calls > 200, "{compared:?}");
+}
+
+#[tokio::test]
+async fn every_database_refuses_what_the_model_says_is_fenced() {
+    // Paths that meet a fence, found in the model alone.
+    let mut fenced = Vec::new();
+    for seed in 0..600 {
+        let walked = walk(&PROTOCOL, &MemoryStore::new(), seed..seed + 1).await;
+        if walked.unwrap_or_else(|problem| panic!("{problem}")).fenced > 0 {
+            fenced.push(seed);
+        }
+    }
+    let mut compared = Compared::default();
+    for seed in fenced.into_iter().take(8) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("record.db");
+        for location in [file.to_str().expect("a path in UTF-8").to_owned(), postgres::database().await] {
+            let store = SqlStore::open(&location, StoreOptions { connections: 2, known: secrets::Known::nothing() })
+                .await
+                .expect("opens");
+            let walked = walk(&PROTOCOL, &store, seed..seed + 1).await;
+            compared += walked.unwrap_or_else(|problem| panic!("{problem}"));
+            store.close().await;
+        }
+    }
+    println!("paths that meet a fence, in both databases: {compared:?}");
+    assert!(compared.fenced >= 16, "{compared:?}");
 }
 
 #[tokio::test]
