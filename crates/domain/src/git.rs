@@ -1,5 +1,6 @@
 //! Names of git objects and branches, checked once where they enter.
 
+use crate::text::is_unseen_in_a_name;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -66,7 +67,7 @@ impl fmt::Debug for CommitId {
 
 /// A branch name that git would refuse, or that could be read as something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a branch name: {reason}", name.escape_debug())]
+#[error("`{}` is not a branch name: {reason}", all_shown(name))]
 pub struct InvalidBranch {
     /// What was read.
     pub name: String,
@@ -74,7 +75,19 @@ pub struct InvalidBranch {
     pub reason: &'static str,
 }
 
-/// A branch name without `refs/heads/`, as git's `check-ref-format --branch` accepts it.
+/// A refused name with everything in it that is not seen as its number.
+fn all_shown(name: &str) -> String {
+    name.chars().fold(String::new(), |mut shown, c| {
+        if is_unseen_in_a_name(c) && c != ' ' {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.extend(c.escape_debug());
+        }
+        shown
+    })
+}
+
+/// A branch name without `refs/heads/`, as git's `check-ref-format --branch` accepts it, that shows all its characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BranchName(String);
@@ -94,7 +107,8 @@ impl BranchName {
 impl FromStr for BranchName {
     type Err = InvalidBranch;
 
-    /// The rules of gitrevisions and git-check-ref-format(1), and no more than 200 bytes.
+    /// The rules of gitrevisions and git-check-ref-format(1), no more than 200 bytes, and nothing that cannot be seen: a
+    /// branch that looks like `main` and is another would be pushed to and merged by people who read its name.
     fn from_str(name: &str) -> Result<Self, InvalidBranch> {
         let refuse = |reason| Err(InvalidBranch { name: name.to_owned(), reason });
         if name.is_empty() || name.len() > 200 {
@@ -105,6 +119,11 @@ impl FromStr for BranchName {
         }
         if name.chars().any(|c| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\')) {
             return refuse("it must not hold blanks, control characters or any of ~^:?*[\\");
+        }
+        if name.chars().any(is_unseen_in_a_name) {
+            return refuse(
+                "it must not hold characters that are not seen or that reorder the text; rename the branch with `git branch -m`",
+            );
         }
         if name.contains("..") || name.contains("@{") || name.contains("//") {
             return refuse("it must not hold `..`, `@{` or `//`");
@@ -179,8 +198,22 @@ mod tests {
         ] {
             assert!(name.parse::<BranchName>().is_err(), "{name:?}");
         }
-        for name in ["main", "runyard/r-42/1-schema", "feature/ünïcode", "a-b_c.d"] {
+        for name in ["main", "runyard/r-42/1-schema", "feature/ünïcode", "功能/登录", "привет", "a-b_c.d"] {
             assert_eq!(name.parse::<BranchName>().expect(name).as_str(), name);
+        }
+    }
+
+    #[test]
+    fn names_that_look_like_others_are_refused_and_shown_by_their_numbers() {
+        // Reordering, without a width, a blank of another alphabet, a filler, a variation, a tag, an end of line.
+        let unseen = "\u{202e}\u{2066}\u{200e}\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}\u{a0}\u{2003}\u{3000}\u{3164}\u{2800}\u{34f}\u{fe0f}\u{e0061}\u{e0100}\u{2028}\u{85}\u{9b}";
+        for c in unseen.chars() {
+            for name in [format!("{c}main"), format!("ma{c}in"), format!("main{c}")] {
+                let refused = name.parse::<BranchName>().expect_err("it is refused").to_string();
+                assert!(!refused.contains(c), "{refused:?}");
+                let as_stored = serde_json::to_string(&name).expect("text");
+                assert!(serde_json::from_str::<BranchName>(&as_stored).is_err(), "{name:?}");
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod run;
 mod sandbox;
 mod session;
 mod step;
+mod text;
 mod usage;
 
 pub use action::{Action, ActionKind, ActionState, MAX_LOST_ATTEMPTS};
@@ -36,6 +37,7 @@ pub use run::{Run, RunEvent, RunState};
 pub use sandbox::{SandboxEvent, SandboxRecord, SandboxState};
 pub use session::{Account, Mode, PrMode, Repository, Role, RunbookVersion, Session, User, VersionStep};
 pub use step::{Completion, Failure, Step, StepEvent, StepState};
+pub use text::is_invisible;
 pub use usage::{MicroUsd, Usage};
 
 /// A transition that a state machine does not allow.

@@ -1,7 +1,7 @@
 //! Commits that we make: their messages and who made them.
 
 use crate::{Error, Mirror};
-use domain::{CommitId, RunId, SessionNumber, Timestamp};
+use domain::{CommitId, RunId, SessionNumber, Timestamp, is_invisible};
 
 /// The widest line of a message, in characters.
 const WIDTH: usize = 72;
@@ -157,11 +157,6 @@ fn clean_name(name: &str, email: &str) -> String {
 fn clean_email(email: &str) -> String {
     let email: String = one_line(email).chars().filter(|c| !matches!(c, '<' | '>' | ' ')).collect();
     if email.is_empty() { "unknown@localhost".to_owned() } else { email }
-}
-
-/// Characters that change how text around them looks without being seen.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn one_line(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! What a reviewer should look at twice.
 
-use crate::{Diff, DiffLimits, Error, Mirror, commit::is_invisible};
-use domain::CommitId;
+use crate::{Diff, DiffLimits, Error, Mirror};
+use domain::{CommitId, is_invisible};
 use serde::{Deserialize, Serialize};
 
 /// Why a changed file deserves attention.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     hardening::shut_memory();
     let known = Known::nothing();
     log::tell_panics(&known);
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     match run(cli, &known) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
@@ -49,6 +49,18 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Ends with what is wrong with the command line. What was typed is repeated there, and may come from strangers.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let shown = render::clean(&text);
+    if shown == text {
+        error.exit();
+    }
+    // There is no one left to tell when this fails.
+    let _ = write!(io::stderr(), "{shown}");
+    std::process::exit(error.exit_code());
 }
 
 fn run(cli: Cli, known: &Known) -> Result<Exit, Failure> {

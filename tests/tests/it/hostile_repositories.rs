@@ -217,17 +217,27 @@ async fn names_are_names_whatever_they_look_like() {
         "a~1",
         "main^{tree}",
         "\u{7f}",
+        "\u{202e}niam",
+        "ma\u{200b}in",
+        "main\u{3164}",
         &"x".repeat(4096),
     ] {
         let branch = format!("--target-branch={name}");
         let run = world.runyard(["run", "attack write", "--repo", &path, &branch, "--yes"]).await.expect_code(USAGE);
-        assert!(!run.stderr.contains('\u{1b}') && !run.stderr.contains("panicked"), "{name:?}: {}", run.said());
+        assert!(!run.stderr.contains(['\u{1b}', '\u{202e}', '\u{200b}']), "{name:?}: {}", run.said());
+        assert!(!run.stderr.contains("panicked"), "{name:?}: {}", run.said());
     }
+    // Nor does one come in by being the branch that a repository has checked out.
+    let disguised = Repository::with(world.path().join("disguised"), &[("a.txt", "a\n")]);
+    disguised.git(["branch", "--move", "ma\u{200b}in"]);
+    let at = format!("--repo={}", disguised.path().display());
+    let run = world.runyard(["run", "attack write", &at, "--yes"]).await.expect_code(USAGE);
+    assert!(run.stderr.contains("git branch -m") && !run.stderr.contains('\u{200b}'), "{}", run.said());
     assert_eq!(world.json(["session", "list", "--json"]).await, json!([]));
     server.killed().await;
 
     // Odd but honest ones go all the way round.
-    let branch = "a'b$(touch,ran);\u{202e}ü%d&|<>";
+    let branch = "a'b$(touch,ran);ü%d&|<>";
     world.repository.git(["branch", branch]);
     let name = "O'Brien \u{1b}[31m\u{202e}\"; touch ran; $(x) é";
     world.environment.push(("RUNYARD_USER_NAME".into(), name.replace('\u{1b}', "")));
