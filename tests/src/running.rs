@@ -123,8 +123,12 @@ fn reader(output: impl AsyncRead + Unpin + Send + 'static) -> (watch::Receiver<A
         while lines.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
             all.push_str(&String::from_utf8_lossy(&line));
             line.clear();
-            send.send_replace(Arc::from(all.as_str()));
+            // What has come is copied once and not for each line, so that a reader of much keeps up with its program.
+            if !lines.buffer().contains(&b'\n') {
+                send.send_replace(Arc::from(all.as_str()));
+            }
         }
+        send.send_replace(Arc::from(all.as_str()));
     });
     (receive, task)
 }

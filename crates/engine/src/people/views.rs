@@ -12,6 +12,9 @@ use forge::{DiffLimits, Forge};
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
 use store::SessionFilter;
 
+/// Most times that a session is read for one view of it.
+const READS: usize = 3;
+
 /// A list of sessions, newest first.
 pub(super) async fn sessions(shared: &Shared, archived: bool, all: bool, limit: i64) -> Result<Reply, Problem> {
     let filter =
@@ -43,7 +46,27 @@ pub(super) async fn sessions(shared: &Shared, archived: bool, all: bool, limit: 
 }
 
 /// One session as it is now.
-pub(super) async fn session(shared: &Shared, session: Session) -> Result<SessionView, Problem> {
+///
+/// It is put together from many reads while work goes on, and what was read before a commit does not fit what was read
+/// after it. So it is read again when something was committed meanwhile, a few times: a busy session is never quiet. Its
+/// `last_event` is read after everything else in any case, so that whoever knows the log up to there knows of everything
+/// that the view shows.
+pub(super) async fn session(shared: &Shared, mut session: Session) -> Result<SessionView, Problem> {
+    let mut reads = 1;
+    loop {
+        let before = session.last_event;
+        let mut view = parts(shared, session).await?;
+        session = shared.session(view.session.number).await?;
+        if session.last_event == before || reads == READS {
+            view.session = session;
+            return Ok(view);
+        }
+        reads += 1;
+    }
+}
+
+/// A session and what belongs to it, each read by itself.
+async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem> {
     let store = &shared.store;
     let repository = store.repository(session.repository).await?.map_or_else(String::new, |repository| repository.name);
     let runbook = store.runbook(session.id, None).await?;
@@ -236,4 +259,23 @@ pub(super) fn render_diff(diff: &forge::Diff) -> String {
         let _ = writeln!(text, "({} more files are not shown)", diff.more_files);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::House;
+    use domain::{EventPayload, NoteLevel};
+    use store::{Fence, Store as _};
+
+    #[tokio::test]
+    async fn who_knows_the_log_up_to_a_views_last_event_knows_of_all_that_it_shows() {
+        let house = House::new().await;
+        let session = house.session(1).await;
+        let shared = house.server("people").await;
+        // The row was read, and before the rest is read the work comes to its end.
+        let note = EventPayload::Note { level: NoteLevel::Info, text: "the end".to_owned() };
+        house.store.commit(session.id, Fence::Open, &[], &[note], house.clock_now()).await.expect("committed");
+        let view = super::session(&shared, session.clone()).await.expect("a view");
+        assert_eq!(view.session.last_event, session.last_event + 1);
+    }
 }
