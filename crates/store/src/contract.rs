@@ -10,6 +10,9 @@ use domain::{
 };
 use std::time::Duration;
 
+/// The most that [`Store::events`] gives out at once, in bytes of payload: whoever reads slowly holds no more in memory.
+pub const EVENTS_BYTES: usize = 1 << 20;
+
 /// What lasts. Three implementations behave alike: SQLite, PostgreSQL and memory (for simulation).
 ///
 /// Everything about a session goes through one door, [`Store::commit`]: state changes, events and what is queued next
@@ -81,7 +84,8 @@ pub trait Store: PullRequests + Send + Sync {
         now: Timestamp,
     ) -> Result<Committed, StoreError>;
 
-    /// Events with numbers above `after`, in order, at most `limit`.
+    /// Events with numbers above `after`, in order: at most `limit`, and after the first only as many as fit into
+    /// [`EVENTS_BYTES`]. None means that there are none.
     async fn events(&self, session: SessionId, after: i64, limit: i64) -> Result<Vec<Event>, StoreError>;
 
     /// Completes when the session may have events above `after`, or another server's write may have woken it; spurious

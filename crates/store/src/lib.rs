@@ -13,13 +13,15 @@ mod contract;
 mod door;
 mod error;
 mod memory;
+mod page;
 mod pull_request;
 mod sql;
 mod vault;
 mod wake;
 
 pub use contract::{
-    Claim, ClaimLimits, Committed, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine, Store, Write,
+    Claim, ClaimLimits, Committed, EVENTS_BYTES, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine,
+    Store, Write,
 };
 pub use error::StoreError;
 pub use memory::MemoryStore;

@@ -23,6 +23,9 @@ use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 /// Requests of one connection that are worked on at once.
 const AT_ONCE: usize = 64;
 
+/// Answers that wait for a client to read. An event may be large and a viewer may read nothing, so they are few.
+const WAITING: usize = 4;
+
 /// A listening control socket; dropping it closes all connections and removes the socket.
 #[derive(Debug)]
 pub struct Server {
@@ -83,7 +86,7 @@ async fn serve<B: Backend + ?Sized>(stream: UnixStream, backend: Arc<B>) {
     if sink.send(json(&greeting)).await.is_err() {
         return;
     }
-    let (outgoing, mut queue) = mpsc::channel::<Response>(AT_ONCE);
+    let (outgoing, mut queue) = mpsc::channel::<Response>(WAITING);
     let write = async move {
         while let Some(response) = queue.recv().await {
             if sink.send(json(&response)).await.is_err() {

@@ -1,7 +1,7 @@
 //! Sessions, their events and the versions of their runbooks.
 
 use super::tables::{MemoryRows, pick};
-use crate::{SessionFilter, StoreError, backend::LeaseRow, backend::SessionRows};
+use crate::{SessionFilter, StoreError, backend::LeaseRow, backend::SessionRows, page::Page};
 use async_trait::async_trait;
 use domain::{AccountId, Event, RunbookVersion, Session, SessionId, SessionNumber, Step, StepId, StepState, Timestamp};
 use serde_json::Value as Json;
@@ -69,16 +69,14 @@ impl SessionRows for MemoryRows {
 
     async fn events(&mut self, session: SessionId, after: i64, limit: i64) -> Result<Vec<Event>> {
         let after = after.saturating_add(1);
-        self.tables
-            .events
-            .range((session, after)..=(session, i64::MAX))
-            .take(usize::try_from(limit).unwrap_or(0))
-            .map(|((_, number), (at, payload))| {
-                let payload = serde_json::from_str(payload)
-                    .map_err(|error| StoreError::Damaged { what: "event", detail: error.to_string() })?;
-                Ok(Event { session, number: *number, at: *at, payload })
-            })
-            .collect()
+        let rows = self.tables.events.range((session, after)..=(session, i64::MAX));
+        let mut page = Page::default();
+        for ((_, number), (at, payload)) in rows.take(usize::try_from(limit).unwrap_or(0)) {
+            if !page.take(session, *number, *at, payload)? {
+                break;
+            }
+        }
+        Ok(page.events)
     }
 
     async fn last_event(&mut self, session: SessionId) -> Result<Option<i64>> {

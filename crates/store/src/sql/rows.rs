@@ -6,6 +6,7 @@ use crate::{
     backend::{News, Rows},
 };
 use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
 
 /// The channel of `NOTIFY` on which a session's id says that it has new events.
@@ -60,6 +61,27 @@ impl SqlRows {
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
         }
         .map_err(|error| failed(statement.attempt, error))
+    }
+
+    /// The rows that a statement gives, for as long as `take` wants more; the rest is not read.
+    pub(super) async fn each(
+        &mut self,
+        statement: &Statement,
+        values: Vec<Value>,
+        mut take: impl FnMut(&Row) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut rows = match self.link() {
+            Link::Sqlite(link) => bind!(sqlx::query(statement.sqlite), values).fetch(link).map_ok(Row::Sqlite).boxed(),
+            Link::Postgres(link) => {
+                bind!(sqlx::query(statement.postgres), values).fetch(link).map_ok(Row::Postgres).boxed()
+            }
+        };
+        while let Some(row) = rows.try_next().await.map_err(|error| failed(statement.attempt, error))? {
+            if !take(&row)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The only row that a statement gives, if it gives one.

@@ -6,7 +6,7 @@ use super::{
     statement::statements,
     value::{json, values, word},
 };
-use crate::{SessionFilter, StoreError, backend::SessionRows};
+use crate::{SessionFilter, StoreError, backend::SessionRows, page::Page};
 use async_trait::async_trait;
 use domain::{
     AccountId, Event, RepositoryId, RunbookVersion, Session, SessionId, SessionNumber, Step, StepId, StepState,
@@ -146,13 +146,14 @@ impl SessionRows for SqlRows {
     }
 
     async fn events(&mut self, session: SessionId, after: i64, limit: i64) -> Result<Vec<Event>, StoreError> {
-        let rows = self.all(&EVENTS, values![session, after, limit]).await?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = row.columns("event");
-                Ok(Event { session, number: columns.int()?, at: columns.time()?, payload: columns.json()? })
-            })
-            .collect()
+        let mut page = Page::default();
+        self.each(&EVENTS, values![session, after, limit], |row| {
+            let mut columns = row.columns("event");
+            let (number, at, payload) = (columns.int()?, columns.time()?, columns.text()?);
+            page.take(session, number, at, &payload)
+        })
+        .await?;
+        Ok(page.events)
     }
 
     async fn last_event(&mut self, session: SessionId) -> Result<Option<i64>, StoreError> {

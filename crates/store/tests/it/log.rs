@@ -6,7 +6,7 @@ use crate::{
 };
 use domain::{Event, Timestamp};
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use store::{Fence, LONGEST_WAIT, Store, Write};
+use store::{EVENTS_BYTES, Fence, LONGEST_WAIT, Store, Write};
 use tokio::{task::JoinSet, time::timeout};
 
 on_each!(numbers_have_no_gaps_under_concurrent_writers, a_waiting_reader_is_woken, a_page_of_events_ends_at_its_limit);
@@ -104,4 +104,15 @@ async fn a_page_of_events_ends_at_its_limit(engine: Engine) {
     assert_eq!(numbers(2, 10).await, [3, 4, 5]);
     assert_eq!(numbers(5, 10).await, [0_i64; 0]);
     assert_eq!(numbers(0, -1).await, [0_i64; 0]);
+
+    // However many are asked for, a page is no larger than a reader can hold; one that is larger alone comes alone.
+    let large: Vec<_> = [EVENTS_BYTES / 3, EVENTS_BYTES / 3, EVENTS_BYTES / 3, 2 * EVENTS_BYTES, 1]
+        .map(|length| note("x".repeat(length)))
+        .into();
+    store.commit(session_id(1), Fence::Open, &[], &large, Timestamp(2)).await.expect("commits");
+    assert_eq!(numbers(5, 1000).await, [6, 7]);
+    assert_eq!(numbers(7, 1000).await, [8]);
+    assert_eq!(numbers(8, 1000).await, [9]);
+    assert_eq!(numbers(9, 1000).await, [10]);
+    assert_eq!(numbers(0, 1000).await, [1, 2, 3, 4, 5, 6, 7], "what was not read disturbs no later reader");
 }
