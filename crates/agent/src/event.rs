@@ -71,7 +71,7 @@ pub enum AgentEvent {
         kind: ToolKind,
         /// One line for people.
         title: String,
-        /// What it was called with, cut to 16 KiB.
+        /// What it was called with, whole.
         input: Value,
         /// Set for a sub-agent's call.
         parent: Option<String>,
@@ -82,7 +82,7 @@ pub enum AgentEvent {
         call: String,
         /// False when it failed or was refused.
         ok: bool,
-        /// The result, cut to 16 KiB.
+        /// The result, whole.
         output: String,
         /// Set for a sub-agent's call.
         parent: Option<String>,

@@ -214,6 +214,8 @@ impl Core {
         tail.push_str(&String::from_utf8_lossy(bytes));
         if tail.len() > STDERR_TAIL {
             let from = tail.ceil_char_boundary(tail.len() - STDERR_TAIL / 2);
+            // What is left begins with a whole word: half a secret would not be found later.
+            let from = tail[from..].find(char::is_whitespace).map_or(tail.len(), |at| from + at);
             tail.drain(..from);
         }
     }
@@ -282,9 +284,9 @@ impl Core {
             }
             Line::ToolResults { results, parent } => {
                 for result in results {
-                    let output = crate::tool::cut_text(&result.output);
                     let parent = parent.clone();
-                    self.emit(AgentEvent::ToolFinished { call: result.call, ok: result.ok, output, parent }, out);
+                    let (call, ok, output) = (result.call, result.ok, result.output);
+                    self.emit(AgentEvent::ToolFinished { call, ok, output, parent }, out);
                 }
             }
             Line::Replayed { uuid } => {

@@ -51,8 +51,10 @@ fn one_line(text: &str) -> String {
     let first: String =
         lines.next().unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let more = lines.next().is_some();
-    if first.chars().count() > MAX_TITLE {
-        first.chars().take(MAX_TITLE).chain(" …".chars()).collect()
+    if let Some((end, _)) = first.char_indices().nth(MAX_TITLE) {
+        // A word is shown whole or not at all: half a secret would not be found.
+        let end = first[..end].rfind(' ').unwrap_or(0);
+        format!("{} …", first[..end].trim_end()).trim_start().to_owned()
     } else if more {
         format!("{first} …")
     } else {
@@ -65,7 +67,9 @@ pub fn cut_text(text: &str) -> String {
     cut_to(text, MAX_SHOWN)
 }
 
-fn cut_to(text: &str, limit: usize) -> String {
+/// `text` cut to `limit` bytes, with what is missing said. What is secret in it must be gone by now: its half would not
+/// be found any more.
+pub fn cut_to(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
@@ -119,7 +123,9 @@ mod tests {
         for (tool, input, expected) in cases {
             assert_eq!(title(tool, &input), expected);
         }
-        assert!(title("Bash", &json!({"command": "é".repeat(5000)})).chars().count() <= MAX_TITLE + 2);
+        let words = title("Bash", &json!({"command": "é ".repeat(5000)}));
+        assert_eq!(words.chars().count(), MAX_TITLE + 1, "{words}");
+        assert_eq!(title("Bash", &json!({"command": format!("echo {}", "é".repeat(5000))})), "echo …");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod host;
 mod pieces;
+mod shown;
 
 pub(crate) use host::{NoTools, OwnTools};
 

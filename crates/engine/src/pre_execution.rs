@@ -45,8 +45,10 @@ pub(crate) async fn run(context: &Context, place: &Place, commit: &CommitId) -> 
         let limit = 1 << 20;
         let job = Job { purpose: "script", argv: &argv, time: settings.pre_execution_timeout, limit, shown: true };
         let finished = place.run(context, &job).await?.finished;
-        let stdout = String::from_utf8_lossy(&finished.stdout);
-        let stderr = String::from_utf8_lossy(&finished.stderr);
+        // Before anything is cut off: half a secret would not be found.
+        let redactor = context.shared.keys.known.redactor();
+        let stdout = redactor.redact_text(&String::from_utf8_lossy(&finished.stdout));
+        let stderr = redactor.redact_text(&String::from_utf8_lossy(&finished.stderr));
         let (level, text) = match (finished.status.reason, finished.status.code) {
             (ExitReason::Exited, Some(0)) => {
                 (NoteLevel::Info, format!("✅ {path} succeeded.\n{}", first(&stdout, 2000)))

@@ -104,7 +104,7 @@ impl Messages {
                     call: id,
                     kind: tool::kind(&name),
                     title: tool::title(&name, &input),
-                    input: tool::cut_value(&input),
+                    input,
                     tool: name,
                     parent,
                 })

@@ -3,6 +3,7 @@
 use super::{
     Talk,
     pieces::{Pieces, without_pieces},
+    shown,
 };
 use crate::{
     context::{Context, LetGo},
@@ -15,8 +16,7 @@ use agent::{
 };
 use async_trait::async_trait;
 use domain::{
-    Actor, Answer, EventPayload, ExecId, NoteLevel, Request, RequestId, RequestKind, RequestState, RunEvent, RunState,
-    StepEvent,
+    Actor, Answer, EventPayload, ExecId, Request, RequestId, RequestKind, RequestState, RunEvent, RunState, StepEvent,
 };
 use parking_lot::Mutex;
 use std::{
@@ -172,6 +172,9 @@ impl EngineHost {
 
     async fn ask(&self, asked: &PersonRequest) -> Result<Decision, Halt> {
         let context = &self.context;
+        if let Some(reason) = shown::too_long_to_ask(&asked.kind) {
+            return Ok(Decision::Deny { reason, interrupt: false });
+        }
         let store = &context.shared.store;
         let requests = store.requests(context.session.id).await?;
         let known = requests.iter().rev().find(|it| tool_use_of(it) == Some(asked.tool_use_id.as_str()));
@@ -249,7 +252,9 @@ impl Host for EngineHost {
             self.note_own_calls(event);
         }
         let events = self.pieces.lock().pass(batch.events, &self.context.shared.keys.known);
-        let events: Vec<EventPayload> = events.into_iter().filter_map(|event| payload(run, event)).collect();
+        let redactor = self.context.shared.keys.known.redactor();
+        let events: Vec<EventPayload> =
+            events.into_iter().filter_map(|event| shown::payload(run, event, &redactor)).collect();
         let from = self.consumed.load(Ordering::Relaxed);
         let mut writes = vec![Write::ExecProgress { id: self.exec, consumed: batch.consumed, ended: None }];
         let raw = without_pieces(&batch.raw);
@@ -313,39 +318,5 @@ impl Host for EngineHost {
     async fn call_tool(&self, call: &OwnCall) -> Result<String, String> {
         *self.missed.lock() = None;
         self.own.call(call).await
-    }
-}
-
-/// What people see of an agent's event.
-fn payload(run: domain::RunId, event: AgentEvent) -> Option<EventPayload> {
-    let note = |level, text: String| Some(EventPayload::Note { level, text });
-    match event {
-        AgentEvent::TextDelta { text, .. } => Some(EventPayload::Text { run, delta: text }),
-        AgentEvent::Text { text, parent: None, .. } if !text.trim().is_empty() => {
-            Some(EventPayload::Message { from: Actor::Agent, run: Some(run), text })
-        }
-        AgentEvent::ToolStarted { call, tool, kind, title, input, .. } => {
-            Some(EventPayload::ToolStarted { run, call, tool, kind, title, input })
-        }
-        AgentEvent::ToolFinished { call, ok, output, .. } => Some(EventPayload::ToolFinished { run, call, ok, output }),
-        AgentEvent::Retry { attempt, max, delay_ms, error, .. } => note(
-            NoteLevel::Warning,
-            format!(
-                "The model's API failed ({error}); asking again in {:.1} s, {attempt} of {max}.",
-                std::time::Duration::from_millis(delay_ms).as_secs_f32()
-            ),
-        ),
-        AgentEvent::Limit { status, kind, .. } => {
-            note(NoteLevel::Warning, format!("The account's limit `{kind}`: {status}."))
-        }
-        AgentEvent::Denied { tool, reason, .. } => note(NoteLevel::Info, format!("{tool} was not allowed: {reason}")),
-        AgentEvent::Compacted => {
-            note(NoteLevel::Info, "Older parts of the agent's conversation were summarised.".to_owned())
-        }
-        AgentEvent::ToolServerFailed { server } => {
-            note(NoteLevel::Warning, format!("The tool server `{server}` did not start."))
-        }
-        AgentEvent::Warning { text } => note(NoteLevel::Warning, text),
-        _ => None,
     }
 }
