@@ -52,7 +52,11 @@ impl Place {
             created_at: context.shared.now(),
         };
         context.commit(&[Write::AddExec(row)], &[]).await?;
-        let spec = ExecSpec { time_limit: Some(job.time), ..ExecSpec::new(id, job.argv.iter().copied()) };
+        let mut spec = ExecSpec { time_limit: Some(job.time), ..ExecSpec::new(id, job.argv.iter().copied()) };
+        if job.shown {
+            // Every byte of it goes into the database.
+            spec.output_quota = context.shared.settings.check_output;
+        }
         let (done, consumed) = context
             .unless_let_go(async {
                 let exec = self.sandbox.exec(spec).await?;

@@ -32,6 +32,8 @@ pub struct Settings {
     pub pre_execution_timeout: Duration,
     /// How long a check may take when it does not say.
     pub check_timeout: Duration,
+    /// How much a check, or the pre-execution script, may write before it is ended, in bytes.
+    pub check_output: u64,
     /// How often a failing check goes back to the agent within a run.
     pub check_retries: usize,
     /// How long a decision of a person is awaited before the agent is put to rest.

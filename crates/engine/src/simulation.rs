@@ -238,6 +238,7 @@ fn settings(pace: Pace) -> Settings {
         pre_execution_every_step: false,
         pre_execution_timeout: Duration::from_mins(1),
         check_timeout: Duration::from_mins(1),
+        check_output: 1 << 20,
         check_retries: 0,
         hold: Duration::from_mins(2),
         silence: Duration::from_mins(15),

@@ -259,6 +259,7 @@ fn settings(data_dir: PathBuf) -> Settings {
         pre_execution_every_step: false,
         pre_execution_timeout: Duration::from_mins(1),
         check_timeout: Duration::from_mins(1),
+        check_output: 1 << 20,
         check_retries: 0,
         hold: Duration::from_mins(2),
         silence: Duration::from_mins(15),

@@ -118,6 +118,8 @@ keys! {
     pre_execution_timeout: Duration = "10m" as "pre_execution.timeout";
     /// How long a check may take when it does not say.
     check_timeout: Duration = "10m" as "checks.timeout";
+    /// How much a check, or the pre-execution script, may write before it is ended. All of it is kept in the database.
+    check_output: Bytes = "64MiB" as "checks.output";
     /// How often a failing check goes back to the agent within a run.
     check_retries: Count<0, 20> = "2" as "checks.retries";
     /// How long the agent is kept waiting for a person's decision before it is put to rest.

@@ -35,6 +35,7 @@ impl Config {
             pre_execution_every_step: v.pre_execution_every_step,
             pre_execution_timeout: v.pre_execution_timeout,
             check_timeout: v.check_timeout,
+            check_output: v.check_output.0,
             check_retries: usize::try_from(v.check_retries.0).unwrap_or(0),
             hold: v.hold,
             silence: v.silence,
