@@ -6,6 +6,7 @@ mod checkout;
 mod diff;
 mod generations;
 mod import;
+mod known_holes;
 mod local_forge;
 mod merge;
 mod message;
