@@ -4,6 +4,7 @@
 mod backups;
 mod bad_input;
 mod crash;
+mod floods;
 mod happy;
 mod hostile_agents;
 mod hostile_models;
