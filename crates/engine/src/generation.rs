@@ -1,7 +1,7 @@
 //! Life after a restore: an instance that was superseded ends, and what was done outside after the backup was made is
 //! looked up, told to people, and left to them.
 
-use crate::{Problem, ProblemCode, halt::chain, shared::Shared};
+use crate::{Problem, ProblemCode, halt::chain, heads, shared::Shared};
 use domain::{Change, ChangeState, CommitId, EventPayload, Generation, NoteLevel, Session, Timestamp};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 use store::{Fence, SessionFilter, StoreError, Write};
@@ -88,7 +88,11 @@ async fn settle(shared: &Shared, generation: &Generation) -> Result<(), Problem>
                 Entry::Vacant(new) => new.insert(tips(shared, &session).await?),
             };
             let mut text = opening(shared, &session, generation).await?;
-            let beyond = beyond(&session, &changes, found.as_ref());
+            let mut ours = HashSet::new();
+            for change in &changes {
+                ours.extend(heads::unheard(shared, change).await?);
+            }
+            let beyond = beyond(&session, &changes, &ours, found.as_ref());
             if text.is_empty() && beyond.is_empty() {
                 continue;
             }
@@ -134,13 +138,18 @@ async fn tips(shared: &Shared, session: &Session) -> Result<Option<HashMap<Strin
 
 /// Branches of the session that are not where the record has them. They are left as they are: a push from an older
 /// place is refused when it comes to it, and says what a person can do.
-fn beyond(session: &Session, changes: &[Change], found: Option<&HashMap<String, CommitId>>) -> Vec<String> {
+fn beyond(
+    session: &Session,
+    changes: &[Change],
+    ours: &HashSet<CommitId>,
+    found: Option<&HashMap<String, CommitId>>,
+) -> Vec<String> {
     let Some(found) = found else { return Vec::new() };
     let mut lines = Vec::new();
     for change in changes.iter().filter(|change| !matches!(change.state, ChangeState::Merged | ChangeState::Closed)) {
         let branch = change.branch.as_str();
         match (found.get(branch), &change.pushed) {
-            (Some(tip), pushed) if Some(tip) != pushed.as_ref() && *tip != change.head => {
+            (Some(tip), pushed) if Some(tip) != pushed.as_ref() && *tip != change.head && !ours.contains(tip) => {
                 let place = pushed.as_ref().map_or("not pushed", |pushed| pushed.short());
                 lines.push(format!(
                     "`{branch}` is at {} and on record it is {place}: it holds work from after the backup. It is never \

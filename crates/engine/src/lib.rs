@@ -12,6 +12,7 @@ mod engine;
 mod gate;
 mod generation;
 mod halt;
+mod heads;
 mod home;
 mod janitor;
 mod kept;

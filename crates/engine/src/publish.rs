@@ -4,7 +4,7 @@ use crate::{
     body, carried,
     context::Context,
     halt::{Halt, chain},
-    kept,
+    heads, kept,
     markup::prose,
     stack::{self, Goal},
 };
@@ -119,7 +119,8 @@ async fn note_commit(
     mirror.keep(&kept::change(change.id)?, &commit).await?;
     let pack = carried::note(context, mirror, &commit, base.as_slice()).await?;
     faultpoint::crash_point!("crash-commit-made");
-    let writes = [pack, Write::RunCommit(run.id, commit.clone()), Write::PutChange(change.clone())];
+    let mut writes = vec![pack, Write::RunCommit(run.id, commit.clone())];
+    writes.extend(heads::moved(context, &change).await?);
     context.commit(&writes, &[stack::event(&change)]).await?;
     faultpoint::crash_point!("crash-commit-noted");
     context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });

@@ -6,15 +6,15 @@ use crate::{
     begin::{self, Start},
     context::Context,
     halt::Halt,
-    janitor, people,
+    heads, janitor, people,
     shared::Shared,
     vault::Keys,
     worker, workspace,
 };
 use async_trait::async_trait;
 use domain::{
-    Account, ActionKind, Budget, Clock, CommitId, Completion, EventPayload, HostId, Lease, Mint, PrMode, Run, ServerId,
-    Session, StepEvent, StepId, User,
+    Account, ActionKind, Budget, Change, Clock, CommitId, Completion, EventPayload, HostId, Lease, Mint, PrMode, Run,
+    ServerId, Session, StepEvent, StepId, User,
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use store::{Store, StoreError, Write};
@@ -112,11 +112,18 @@ impl Act<'_> {
         Ok(self.0.commit(writes, events).await?)
     }
 
-    /// Notes the run's commit together with `more`.
-    pub async fn note_commit(&self, run: &Run, commit: CommitId, more: Write) -> Result<(), Ended> {
-        self.0.commit(&[Write::RunCommit(run.id, commit.clone()), more], &[]).await?;
-        self.0.set_run(Run { commit: Some(commit), ..run.clone() });
+    /// Notes the run's commit together with the change whose head it is.
+    pub async fn note_commit(&self, run: &Run, change: &Change) -> Result<(), Ended> {
+        let mut writes = vec![Write::RunCommit(run.id, change.head.clone())];
+        writes.extend(heads::moved(self.0, change).await?);
+        self.0.commit(&writes, &[]).await?;
+        self.0.set_run(Run { commit: Some(change.head.clone()), ..run.clone() });
         Ok(())
+    }
+
+    /// The earlier heads of a change that its branch may be at although nobody heard of their push.
+    pub async fn unheard(&self, change: &Change) -> Result<Vec<CommitId>, Ended> {
+        Ok(heads::unheard(&self.0.shared, change).await?)
     }
 
     /// Ends run and action as succeeded.

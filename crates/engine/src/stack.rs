@@ -1,7 +1,7 @@
 //! The stack of changes: which one a leaf's commit joins, and how those above follow when one below moves. The first
 //! half is pure.
 
-use crate::{body, carried, context::Context, halt::Halt, kept, queue, workspace::Place};
+use crate::{body, carried, context::Context, halt::Halt, heads, kept, queue, workspace::Place};
 use domain::{
     ActionKind, BranchName, Change, ChangeId, ChangeKey, ChangeState, CommitId, EventPayload, NoteLevel, PrMode,
     RunbookVersion, Session, SessionNumber, StepId,
@@ -161,7 +161,9 @@ pub(crate) async fn bring_in_line(
             faultpoint::crash_point!("crash-merge-commit-made");
             change.base = new_base.clone();
             change.head = commit;
-            context.commit(&[pack, Write::PutChange(change.clone())], &[event(&change)]).await?;
+            let mut writes = vec![pack];
+            writes.extend(heads::moved(context, &change).await?);
+            context.commit(&writes, &[event(&change)]).await?;
             faultpoint::crash_point!("crash-merge-commit-noted");
         }
         Restacked::Conflict(conflict) => {
@@ -207,7 +209,8 @@ pub(crate) fn event(change: &Change) -> EventPayload {
     }
 }
 
-/// Pushes a change's head. The branch must be where we know it to be: what somebody else pushed is never overwritten.
+/// Pushes a change's head. The branch must be where we know it to be, or at an earlier head of ours whose push nobody heard
+/// of: what somebody else pushed is never overwritten.
 pub(crate) async fn push(context: &Context, mirror: &Mirror, change: Change) -> Result<Change, Halt> {
     if change.pushed.as_ref() == Some(&change.head) {
         return Ok(change);
@@ -220,12 +223,24 @@ pub(crate) async fn push(context: &Context, mirror: &Mirror, change: Change) -> 
 /// as the branch's, so a late push does no harm, unless it makes a branch again.
 pub(crate) async fn push_noted(context: &Context, mirror: &Mirror, mut change: Change) -> Result<Change, Halt> {
     let repository = context.repository().await?;
+    let forge = &context.shared.forge;
     let push = Push { branch: &change.branch, new: &change.head, expected_old: change.pushed.as_ref() };
     faultpoint::crash_point!("crash-push-intended");
-    let pushed = context.shared.forge.push(&repository, mirror, push).await;
+    let mut made = change.pushed.is_none();
+    let pushed = match forge.push(&repository, mirror, push).await {
+        Err(forge::Error::Moved { branch, expected, found: Some(found) }) => {
+            made = false;
+            if heads::unheard(&context.shared, &change).await?.contains(&found) {
+                forge.push(&repository, mirror, Push { expected_old: Some(&found), ..push }).await
+            } else {
+                Err(forge::Error::Moved { branch, expected, found: Some(found) })
+            }
+        }
+        other => other,
+    };
     let pushed = pushed.map_err(|error| refused(context, &change, error))?;
     faultpoint::crash_point!("crash-pushed");
-    let made = change.pushed.is_none() && pushed == Pushed::Updated;
+    let made = made && pushed == Pushed::Updated;
     change.pushed = Some(change.head.clone());
     let mut writes = vec![Write::PutChange(change.clone())];
     if made {

@@ -2,6 +2,7 @@
 //! step by step.
 
 mod left_over;
+mod lost_notes;
 mod overtaken;
 
 use crate::{
@@ -126,6 +127,11 @@ impl House {
 
     /// A session whose runbook has `steps` steps, all of them queued.
     pub async fn session(&self, steps: usize) -> Session {
+        self.session_in(PrMode::StackedPr, steps).await
+    }
+
+    /// The same with another way to make pull requests.
+    pub async fn session_in(&self, pr_mode: PrMode, steps: usize) -> Session {
         let mint = SystemMint;
         let session = Session {
             id: SessionId::new(&mint),
@@ -136,7 +142,7 @@ impl House {
             title: "Files".to_owned(),
             prompt: "Write files".to_owned(),
             mode: Mode::Standard,
-            pr_mode: PrMode::StackedPr,
+            pr_mode,
             draft: false,
             labels: Vec::new(),
             target_branch: "main".parse().expect("a branch"),

@@ -74,7 +74,8 @@ pub trait Store: PullRequests + Send + Sync {
     /// The one door: checks the fence, applies every write in order, appends the events, or changes nothing.
     ///
     /// Errors: [`StoreError::Fenced`] when the lease's epoch is no longer `fence`'s; [`StoreError::Stale`] when a state
-    /// or version is not the one that the write expects; [`StoreError::Refused`] when a state machine refuses.
+    /// or version is not the one that the write expects, or an action would end before its runs do;
+    /// [`StoreError::Refused`] when a state machine refuses.
     async fn commit(
         &self,
         session: SessionId,

@@ -26,7 +26,10 @@ struct Place {
 
 /// The branch is not where it was expected.
 #[derive(Debug)]
-pub struct Moved;
+pub struct Moved {
+    /// Where it is.
+    pub found: Option<CommitId>,
+}
 
 impl Forge {
     pub fn new(history: Arc<History>, flaw: Option<Flaw>) -> Self {
@@ -64,7 +67,7 @@ impl Forge {
                 return Ok(());
             }
             if branch.as_ref() != expected {
-                return Err(Moved);
+                return Err(Moved { found: branch.clone() });
             }
             let from = branch.replace(to.clone());
             self.history.add(Fact::Pushed { session, from, to: to.clone() });

@@ -3,7 +3,7 @@
 
 use super::{
     Flaw,
-    forge::Forge,
+    forge::{Forge, Moved},
     history::{Fact, History},
     node::{Cut, Node},
     sandboxes::{House, Progress, id_of},
@@ -51,7 +51,7 @@ impl Script for Work {
             if self.flaw == Some(Flaw::PushBeforeNote) {
                 self.push(act, &change).await?;
             }
-            act.note_commit(&run, commit, Write::PutChange(change)).await?;
+            act.note_commit(&run, &change).await?;
         }
         self.publish(act).await?;
         act.complete(step).await
@@ -149,8 +149,15 @@ impl Work {
 
     async fn push(&self, act: &Act<'_>, change: &Change) -> Result<(), Ended> {
         act.still_held().await?;
-        let pushed = self.forge.push(&self.node, act.session().id, change.pushed.as_ref(), &change.head).await;
-        pushed.map_err(cut)?.map_err(|_| Ended::failed("the branch is not where it was expected"))
+        let (session, head) = (act.session().id, &change.head);
+        let from = async |expected| self.forge.push(&self.node, session, expected, head).await.map_err(cut);
+        let mut pushed = from(change.pushed.as_ref()).await?;
+        if let Err(Moved { found: Some(found) }) = &pushed
+            && act.unheard(change).await?.contains(found)
+        {
+            pushed = from(Some(found)).await?;
+        }
+        pushed.map_err(|_| Ended::failed("the branch is not where it was expected"))
     }
 
     async fn publish(&self, act: &Act<'_>) -> Result<(), Ended> {

@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     converse::{NoTools, Talk, has_begun, talk},
     halt::Halt,
-    kept, prompt, publish, stack, workspace,
+    heads, kept, prompt, publish, stack, workspace,
 };
 use agent::Phase;
 use domain::{Change, ChangeId, ChangeState, CommitId, NoteLevel, Run};
@@ -110,7 +110,8 @@ async fn merge(
     let pack = carried::note(context, mirror, &made, &parents).await?;
     let change = Change { head: made.clone(), base: below.clone(), ..change.clone() };
     let event = stack::event(&change);
-    let writes = [pack, Write::RunCommit(run.id, made.clone()), Write::PutChange(change.clone())];
+    let mut writes = vec![pack, Write::RunCommit(run.id, made.clone())];
+    writes.extend(heads::moved(context, &change).await?);
     context.commit(&writes, &[event]).await?;
     context.set_run(Run { commit: Some(made), ..run.clone() });
     context.note(NoteLevel::Info, format!("{} is in line with {} again.", change.branch, change.base_branch)).await?;

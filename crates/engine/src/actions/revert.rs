@@ -6,7 +6,7 @@ use crate::{
     carried,
     context::Context,
     halt::{Halt, chain},
-    kept, publish, stack,
+    heads, kept, publish, stack,
 };
 use domain::{Change, ChangeState, CommitId, NoteLevel, Run, StepEvent, StepId};
 use forge::{Merge, Message, Mirror};
@@ -82,7 +82,8 @@ async fn undo(
     let mut change = Change { head: made.clone(), ..change.clone() };
     change.steps.retain(|step| *step != leaf);
     let event = stack::event(&change);
-    let writes = [pack, Write::RunCommit(run.id, made.clone()), Write::PutChange(change)];
+    let mut writes = vec![pack, Write::RunCommit(run.id, made.clone())];
+    writes.extend(heads::moved(context, &change).await?);
     context.commit(&writes, &[event]).await?;
     context.set_run(Run { commit: Some(made), ..run.clone() });
     context.note(NoteLevel::Info, format!("Reverted {name}.")).await

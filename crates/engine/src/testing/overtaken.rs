@@ -12,7 +12,7 @@ use domain::{Change, ChangeState, Completion, Run, RunState, StepId, StepState};
 use forge::Forge;
 
 /// Begins the step that was claimed and notes a commit with one file, as far as just before it is pushed.
-async fn noted(house: &House, context: &Context) -> (Run, StepId, Change) {
+pub(super) async fn noted(house: &House, context: &Context) -> (Run, StepId, Change) {
     let leaf = context.action.kind.step().expect("a step");
     let changes = house.changes(&context.session).await;
     let base = changes.last().map_or_else(|| context.session.base.clone(), |change| change.head.clone());

@@ -33,6 +33,11 @@ pub(super) async fn commit(
     for write in writes {
         writing.apply(Write::clone(write)).await?;
     }
+    for write in writes {
+        if let Write::Action { id, to: ActionState::Done | ActionState::Removed, .. } = &**write {
+            writing.has_ended_its_runs(*id).await?;
+        }
+    }
     append(rows, session, last_event - count, events, now).await?;
     if may_bring_work(writes) {
         rows.announce(News::Work).await?;
@@ -202,6 +207,16 @@ impl Writing<'_> {
             });
         }
         self.rows.add_action(action).await
+    }
+
+    /// An action does not end before its runs do, or nobody would ever end them. Its state does not tell whether it has
+    /// any: who read it as queued, and was slow, may come back to one that was begun and queued again since.
+    async fn has_ended_its_runs(&mut self, id: ActionId) -> Result<()> {
+        let runs = self.rows.runs(self.session).await?;
+        match runs.iter().find(|run| run.action == id && !run.state.is_over()) {
+            Some(run) => Err(stale("action", id, &"no run that goes on", &run.id)),
+            None => Ok(()),
+        }
     }
 
     async fn add_run(&mut self, run: &Run) -> Result<()> {

@@ -23,6 +23,7 @@ on_each!(
     a_step_moves_by_its_state_machine,
     a_run_ends_once_and_its_spending_adds_up,
     an_action_is_changed_while_it_lives,
+    an_action_does_not_end_before_its_runs,
     a_place_in_the_queue_is_taken_once,
     a_sandbox_moves_by_its_state_machine,
     an_exec_goes_forward,
@@ -54,6 +55,15 @@ async fn prepare(store: &dyn Store) {
 
 fn move_step(n: u32, from: StepState, event: StepEvent) -> Write {
     Write::Step { id: step_id(n), from, event }
+}
+
+fn removal_of_the_action() -> Write {
+    let (id, from, to) = (ActionId(id(6, 1)), ActionState::Queued, ActionState::Removed);
+    Write::Action { id, from, to, not_before: None, handed_back: false }
+}
+
+fn end_of_the_run() -> Write {
+    Write::Run { id: RunId(id(7, 1)), from: RunState::Running, event: RunEvent::Stop, message: None }
 }
 
 fn request(n: u32) -> Request {
@@ -236,18 +246,24 @@ async fn an_action_is_changed_while_it_lives(engine: Engine) {
     commit(&*store, &[Write::ActionKind(one, kind.clone()), Write::RequestStop(one)]).await.expect("commits");
     let action = store.action(one).await.expect("reads").expect("exists");
     assert!(action.kind == kind && action.stop_requested);
-    let remove = Write::Action {
-        id: one,
-        from: ActionState::Queued,
-        to: ActionState::Removed,
-        not_before: None,
-        handed_back: false,
-    };
-    commit(&*store, &[remove]).await.expect("commits");
+    commit(&*store, &[end_of_the_run(), removal_of_the_action()]).await.expect("commits");
     assert_eq!(store.queue(session_id(1)).await.expect("reads"), []);
     for late in [Write::ActionKind(one, ActionKind::Plan), Write::RequestStop(one)] {
         assert!(matches!(commit(&*store, &[late]).await, Err(StoreError::Refused(_))));
     }
+}
+
+/// One who read the action as queued, and was slow, would take it out of the queue although it was begun and queued again.
+async fn an_action_does_not_end_before_its_runs(engine: Engine) {
+    let store = engine.store();
+    prepare(&*store).await;
+    let before = everything(&*store, 1).await;
+    let refused = commit(&*store, &[removal_of_the_action()]).await;
+    assert!(matches!(&refused, Err(StoreError::Stale { what, .. }) if what.starts_with("action")), "{refused:?}");
+    assert_eq!(everything(&*store, 1).await, before);
+    // In one transaction, in whatever order.
+    commit(&*store, &[removal_of_the_action(), end_of_the_run()]).await.expect("commits");
+    assert_eq!(store.queue(session_id(1)).await.expect("reads"), []);
 }
 
 async fn a_place_in_the_queue_is_taken_once(engine: Engine) {
@@ -257,14 +273,8 @@ async fn a_place_in_the_queue_is_taken_once(engine: Engine) {
     assert!(matches!(taken, Err(StoreError::Stale { .. })), "{taken:?}");
     let twice = commit(&*store, &[Write::Enqueue(action(1, 1, 5))]).await;
     assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
-    let remove = Write::Action {
-        id: ActionId(id(6, 1)),
-        from: ActionState::Queued,
-        to: ActionState::Removed,
-        not_before: None,
-        handed_back: false,
-    };
-    commit(&*store, &[remove, Write::Enqueue(action(1, 8, 1))]).await.expect("the place is free again");
+    let writes = [end_of_the_run(), removal_of_the_action(), Write::Enqueue(action(1, 8, 1))];
+    commit(&*store, &writes).await.expect("the place is free again");
 }
 
 async fn a_sandbox_moves_by_its_state_machine(engine: Engine) {
