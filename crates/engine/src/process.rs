@@ -8,6 +8,7 @@ use crate::{
 use bytes::BytesMut;
 use domain::{EventPayload, ExecId};
 use sandbox::{Exec, ExecSpec, Finished, Stream};
+use secrets::{Known, RedactedStream};
 use std::time::Duration;
 use store::{ExecRow, OutputChunk, Write};
 use tokio::time::Instant;
@@ -79,11 +80,9 @@ impl Place {
 async fn follow(context: &Context, mut exec: Exec, limit: usize) -> Result<(Done, u64), Halt> {
     let run = context.run_id()?;
     let id = exec.id();
-    let (mut stdout, mut stderr, mut log) = (Vec::new(), Vec::new(), Vec::new());
-    // In the order in which it came, so that what is cut by chunks or goes to both streams in turn is found together.
-    let mut shown = context.shared.keys.known.redactor().stream();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut shown = Shown::new(&context.shared.keys.known, limit);
     let mut truncated = false;
-    let mut pending = BytesMut::new();
     let mut stored = 0;
     let mut show_at: Option<Instant> = None;
     loop {
@@ -91,7 +90,7 @@ async fn follow(context: &Context, mut exec: Exec, limit: usize) -> Result<(Done
         let chunk = tokio::select! {
             chunk = exec.next() => chunk?,
             () = tokio::time::sleep_until(wake), if show_at.is_some() => {
-                stored = store(context, (run, id), stored, &mut pending).await?;
+                stored = store(context, (run, id), stored, &mut shown.pending).await?;
                 show_at = None;
                 continue;
             }
@@ -103,23 +102,57 @@ async fn follow(context: &Context, mut exec: Exec, limit: usize) -> Result<(Done
             Stream::Stdout => stdout.extend_from_slice(&chunk.bytes[..keep]),
             Stream::Stderr => stderr.extend_from_slice(&chunk.bytes[..keep]),
         }
-        let safe = shown.push(&chunk.bytes);
-        log.extend_from_slice(&safe[..safe.len().min(limit.saturating_sub(log.len()))]);
-        pending.extend_from_slice(&safe);
+        shown.push(&chunk.bytes);
         show_at.get_or_insert_with(|| Instant::now() + SHOW_EVERY);
-        if pending.len() >= PIECE {
-            stored = store(context, (run, id), stored, &mut pending).await?;
+        if shown.pending.len() >= PIECE {
+            stored = store(context, (run, id), stored, &mut shown.pending).await?;
             show_at = None;
         }
     }
-    let safe = shown.finish();
-    log.extend_from_slice(&safe[..safe.len().min(limit.saturating_sub(log.len()))]);
-    pending.extend_from_slice(&safe);
-    stored = store(context, (run, id), stored, &mut pending).await?;
+    shown.finish();
+    stored = store(context, (run, id), stored, &mut shown.pending).await?;
     let status = exec.wait().await?;
     let reached = exec.reached(&status);
     let finished = Finished { status, stdout, stderr, truncated, reached };
-    Ok((Done { finished, log }, stored))
+    Ok((Done { finished, log: shown.log }, stored))
+}
+
+/// What people may see of a program's output: without what is secret, in the order in which it came, so that what is cut
+/// by chunks or goes to both streams in turn is found together.
+struct Shown {
+    /// None once the output is over.
+    clean: Option<RedactedStream>,
+    /// Its beginning.
+    log: Vec<u8>,
+    limit: usize,
+    /// What is not stored yet. What may be the beginning of a secret is not among it.
+    pending: BytesMut,
+}
+
+impl Shown {
+    fn new(known: &Known, limit: usize) -> Self {
+        Self { clean: Some(known.redactor().stream()), log: Vec::new(), limit, pending: BytesMut::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(clean) = &mut self.clean {
+            let safe = clean.push(bytes);
+            self.keep(&safe);
+        }
+    }
+
+    /// Nothing more comes: what waited for its rest is no secret.
+    fn finish(&mut self) {
+        if let Some(clean) = self.clean.take() {
+            self.keep(&clean.finish());
+        }
+    }
+
+    fn keep(&mut self, safe: &[u8]) {
+        let room = self.limit.saturating_sub(self.log.len());
+        self.log.extend_from_slice(&safe[..safe.len().min(room)]);
+        self.pending.extend_from_slice(safe);
+    }
 }
 
 /// Stores what is pending as one piece from offset `from`, with the event that tells of it; the offset after it.
@@ -158,4 +191,47 @@ pub(crate) async fn end_strays(context: &Context) -> Result<(), Halt> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrets::{MASK, Secret};
+
+    const SECRET: &str = "tok_9f86d081884c7d65";
+
+    #[test]
+    fn a_secret_over_any_two_chunks_is_neither_stored_nor_logged_at_any_moment() {
+        let known = Known::nothing();
+        known.learn([&Secret::new(SECRET)]);
+        let whole = format!("before {SECRET} after tok_9");
+        for first in 0..=whole.len() {
+            for second in first..=whole.len() {
+                let mut shown = Shown::new(&known, 1000);
+                let mut stored = Vec::new();
+                for chunk in [&whole[..first], &whole[first..second], &whole[second..]] {
+                    shown.push(chunk.as_bytes());
+                    // The store takes what there is, whenever it has time.
+                    stored.extend_from_slice(&shown.pending.split());
+                    let so_far = String::from_utf8_lossy(&stored);
+                    assert!(!so_far.contains("tok_"), "cut at {first} and {second}: {so_far}");
+                }
+                shown.finish();
+                stored.extend_from_slice(&shown.pending.split());
+                let expected = format!("before {MASK} after tok_9");
+                assert_eq!(String::from_utf8_lossy(&stored), expected, "cut at {first} and {second}");
+                assert_eq!(shown.log, stored);
+            }
+        }
+    }
+
+    #[test]
+    fn the_log_is_the_beginning_and_what_is_stored_is_all() {
+        let mut shown = Shown::new(&Known::nothing(), 5);
+        for chunk in ["abc", "def", "ghi"] {
+            shown.push(chunk.as_bytes());
+        }
+        shown.finish();
+        assert_eq!((shown.log.as_slice(), &shown.pending[..]), (&b"abcde"[..], &b"abcdefghi"[..]));
+    }
 }
