@@ -1,5 +1,8 @@
 //! The stored secrets of this server's account, and the key of the Messages API.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{Problem, ProblemCode, SecretLine, halt::chain};
 use domain::{AccountId, SecretId, Timestamp};
 use parking_lot::Mutex;

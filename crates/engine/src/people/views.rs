@@ -267,6 +267,8 @@ mod tests {
     use domain::{EventPayload, NoteLevel};
     use store::{Fence, Store as _};
 
+    const STEPS: usize = 2_000;
+
     #[tokio::test]
     async fn who_knows_the_log_up_to_a_views_last_event_knows_of_all_that_it_shows() {
         let house = House::new().await;
@@ -277,5 +279,14 @@ mod tests {
         house.store.commit(session.id, Fence::Open, &[], &[note], house.clock_now()).await.expect("committed");
         let view = super::session(&shared, session.clone()).await.expect("a view");
         assert_eq!(view.session.last_event, session.last_event + 1);
+    }
+
+    #[tokio::test]
+    async fn a_plan_of_thousands_of_steps_is_queued_and_shown() {
+        let house = House::new().await;
+        let session = house.session(STEPS).await;
+        let shared = house.server("people").await;
+        let view = super::session(&shared, session).await.expect("a view");
+        assert_eq!((view.steps.len(), view.queue.len()), (STEPS, STEPS));
     }
 }
