@@ -137,3 +137,26 @@ async fn a_tree_that_unfolds_beyond_measure_is_not_checked_out() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_hundred_thousand_files_are_checked_out() {
+    const FOLDERS: usize = 100;
+    const FILES: usize = 1000;
+    let world = worlds().await.remove(0);
+    let at = world.repository("repo");
+    let made = |args: &[&str], input: &str| {
+        String::from_utf8(world.feed(&at, args, input.as_bytes())).expect("text").trim().to_owned()
+    };
+    let blob = made(&["hash-object", "-w", "--stdin"], "x\n");
+    let files = (0..FILES).map(|n| format!("100644 blob {blob}\tf{n}\n")).collect::<Vec<_>>().concat();
+    let folder = made(&["mktree"], &files);
+    let folders = (0..FOLDERS).map(|n| format!("040000 tree {folder}\td{n}\n")).collect::<Vec<_>>().concat();
+    let tree = made(&["mktree"], &folders);
+    let commit = world.git_in(&at, &["commit-tree", "-m", "Many", &tree]);
+    world.git_in(&at, &["update-ref", "refs/heads/main", &commit]);
+    let mirror = world.mirror(&at).await;
+    let commit = commit.parse().expect("an id");
+    let base = mirror.base_checkout(&commit, &world.path("base"), &mirror.objects()).await.expect("checked out");
+    assert_eq!(files_below(&base).iter().filter(|path| !path.starts_with(base.join(".git"))).count(), FOLDERS * FILES);
+    assert_eq!(world.git_in(&base, &["status", "--porcelain"]), "");
+}

@@ -9,6 +9,7 @@ mod files;
 mod filled;
 mod hostile;
 mod isolation;
+mod large;
 mod life;
 mod output;
 mod rig;
