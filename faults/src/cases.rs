@@ -153,6 +153,8 @@ pub struct Case {
     pub pace: u64,
     /// Every N-th line comes in two pieces.
     pub torn: u64,
+    /// The person answers once the action was put to rest, and not while the agent still waits for them.
+    pub lets_wait: bool,
 }
 
 /// How long a server's lease outlives it in every case.
@@ -242,6 +244,7 @@ impl Case {
                 }
             }
         }
+        let lets_wait = lets_wait(&faults).unwrap_or_else(|| seed.is_multiple_of(2));
         let lines = if dice.random_bool(0.2) { dice.random_range(30..50) } else { dice.random_range(3..15) };
         let pace = if dice.random_bool(0.5) { 0 } else { dice.random_range(1..10) };
         Self {
@@ -253,7 +256,13 @@ impl Case {
             lines,
             pace,
             torn: dice.random_range(0..4) * 3,
+            lets_wait,
         }
+    }
+
+    /// How long the agent's question waits for an answer before the action is put to rest.
+    pub fn hold(&self) -> Duration {
+        if self.lets_wait { Duration::from_millis(400) } else { Duration::from_secs(30) }
     }
 
     /// What goes wrong in each life of the server: any number of errors and pauses, at most one that is done from outside,
@@ -282,6 +291,15 @@ impl Case {
         let aim = self.aim.map(|point| format!(" --point {point}")).unwrap_or_default();
         format!("cargo xtask bench crash --seed {} --cases 1{real}{aim} --history", self.seed)
     }
+}
+
+/// What the person has to do so that the faults come true; nothing when it does not matter.
+fn lets_wait(faults: &[Fault]) -> Option<bool> {
+    let goes_for = |name: &str| faults.iter().any(|fault| fault.point == name);
+    if goes_for("crash-answer-heard") {
+        return Some(false);
+    }
+    goes_for("crash-put-to-rest").then_some(true)
 }
 
 fn add(faults: &mut Vec<Fault>, point: &'static Point, at: u64, mode: Mode, pause: Duration) {

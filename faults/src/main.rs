@@ -49,6 +49,9 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
+/// How often the points that were never struck are gone for.
+const ROUNDS: u32 = 3;
+
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let own = std::env::current_exe().context("where this program is")?;
@@ -74,16 +77,17 @@ async fn run(arguments: &Arguments, programs: &Arc<Programs>) -> Result<Report> 
     }
     let mut playing = JoinSet::new();
     let mut begun = 0;
-    let mut aimed = false;
+    let mut rounds = 0;
     loop {
         let enough = match (arguments.cases, &arguments.point) {
             (_, Some(_)) => aims.is_empty(),
             (Some(cases), None) => begun >= cases,
             (None, None) => report.kills(false) >= arguments.kills && report.kills(true) >= arguments.real_claude,
         };
-        // What chance left out is gone for in the end.
-        if enough && arguments.cases.is_none() && arguments.point.is_none() && !aimed && playing.is_empty() {
-            aimed = true;
+        // What chance left out is gone for in the end, more than once when the machine was too slow to come to it.
+        let by_chance = arguments.cases.is_none() && arguments.point.is_none();
+        if enough && by_chance && rounds < ROUNDS && aims.is_empty() && playing.is_empty() {
+            rounds += 1;
             aims = POINTS.iter().filter(|point| !report.was_hit(point.name)).collect();
         }
         while playing.len() < arguments.worlds.max(1) && (!enough || !aims.is_empty()) {

@@ -220,6 +220,7 @@ impl Stage<'_> {
             place,
             upstream: self.model.address(life),
             database: self.database,
+            hold: case.hold(),
             planted: &self.options.planted,
         };
         Server::start(&how, life, faults, self.history)

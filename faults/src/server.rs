@@ -40,6 +40,8 @@ pub struct Start<'a> {
     pub upstream: String,
     /// The database, when it is not SQLite.
     pub database: Option<&'a str>,
+    /// How long an agent's question waits for an answer.
+    pub hold: Duration,
     /// Defects that are switched on.
     pub planted: &'a str,
 }
@@ -66,7 +68,10 @@ impl Server {
         command.env("RUNYARD_DATA_DIR", how.data).env("RUNYARD_AGENT_CLAUDE", how.agent);
         command.env("RUNYARD_USER_NAME", "Ada").env("RUNYARD_USER_EMAIL", "ada@example.com");
         command.env("RUNYARD_LEASE_BEAT", milliseconds(BEAT)).env("RUNYARD_LEASE_PATIENCE", milliseconds(PATIENCE));
-        command.env("RUNYARD_RETRY_FIRST", "50ms").env("RUNYARD_RETRY_TIMES", "20").env("RUNYARD_AGENT_HOLD", "400ms");
+        command
+            .env("RUNYARD_RETRY_FIRST", "50ms")
+            .env("RUNYARD_RETRY_TIMES", "20")
+            .env("RUNYARD_AGENT_HOLD", milliseconds(how.hold));
         command.env("RUNYARD_LOG", "info").env("ANTHROPIC_BASE_URL", &how.upstream).env("ANTHROPIC_API_KEY", KEY);
         command.env("RUNYARD_FAILPOINTS", orders).env("RUNYARD_PLANTED", how.planted);
         command.env("RUNYARD_FAILPOINTS_TRACE", how.home.join(format!("points-{life}")));

@@ -1,7 +1,9 @@
 //! How a run begins: a new attempt, or one that a crash or a wait left behind.
 
 use crate::{context::Context, halt::Halt, waits::Waits, workspace};
-use domain::{CommitId, EventPayload, NoteLevel, Run, RunEvent, RunId, RunState, StepEvent, StepId, StepState, Usage};
+use domain::{
+    ActionKind, CommitId, EventPayload, NoteLevel, Run, RunEvent, RunId, RunState, StepEvent, StepId, StepState, Usage,
+};
 use store::Write;
 use uuid::Uuid;
 
@@ -38,19 +40,11 @@ pub(crate) async fn begin(context: &Context, start: Start) -> Result<Run, Halt> 
         events.push(EventPayload::Note { level: NoteLevel::Warning, text });
     }
     let run = Run {
-        id: RunId::new(shared.mint.as_ref()),
-        session: context.session.id,
-        action: context.action.id,
         step: start.step,
-        state: RunState::Running,
         version: start.version,
         agent_session: start.agent_session,
         base: Some(start.base),
-        commit: None,
-        message: None,
-        usage: Usage::default(),
-        started_at: shared.now(),
-        finished_at: None,
+        ..never_begun(context)
     };
     writes.push(Write::AddRun(run.clone()));
     events.push(context.run_event(&run, RunState::Running, None));
@@ -63,6 +57,29 @@ pub(crate) async fn begin(context: &Context, start: Start) -> Result<Run, Halt> 
     faultpoint::crash_point!("crash-run-begun");
     context.set_run(run.clone());
     Ok(run)
+}
+
+/// The run of an attempt that is over before it could begin. Every action that ends has one: it is what a person is shown,
+/// and what is tried again when they ask for it. That it starts from nothing tells it from the others.
+pub(crate) fn never_begun(context: &Context) -> Run {
+    Run {
+        id: RunId::new(context.shared.mint.as_ref()),
+        session: context.session.id,
+        action: context.action.id,
+        step: match context.action.kind {
+            ActionKind::ExecuteStep { step, .. } => Some(step),
+            _ => None,
+        },
+        state: RunState::Running,
+        version: None,
+        agent_session: context.session.agent_session,
+        base: None,
+        commit: None,
+        message: None,
+        usage: Usage::default(),
+        started_at: context.shared.now(),
+        finished_at: None,
+    }
 }
 
 async fn go_on(context: &Context, run: Run) -> Result<Run, Halt> {

@@ -12,7 +12,7 @@ use domain::{
     ActionKind, Change, ChangeId, ChangeKey, ChangeState, CheckOutcome, CommitId, Mode, PrMode, Run, RunbookVersion,
     StepId, StepState,
 };
-use forge::{Edit, Forge, Message, Mirror, NewPullRequest};
+use forge::{Edit, Forge, Message, Mirror, NewComment, NewPullRequest};
 use std::collections::HashMap;
 use store::{PullRequest, Write};
 
@@ -174,6 +174,7 @@ pub(crate) async fn publish(context: &Context, mirror: &Mirror, id: ChangeId) ->
     if !manual {
         change = stack::push(context, mirror, change).await?;
         change = open_pull_request(context, mirror, change, in_progress(context)).await?;
+        tell_revisions(context, &change).await?;
     }
     stack::follow(context, mirror, change.id).await?;
     refresh_open(context, mirror, Some(change.id)).await?;
@@ -238,6 +239,43 @@ pub(crate) async fn open_pull_request(
         faultpoint::crash_point!("crash-pull-request-noted");
     }
     Ok(change)
+}
+
+/// A comment on the pull request for each revision of the change, so that reviewers find its commit.
+///
+/// It is owed from the moment that a run's commit is on record, and that is where it is read from: when the run was given
+/// up before it said so, whoever publishes the change next does. The comment has the run's id, so it is found again.
+async fn tell_revisions(context: &Context, change: &Change) -> Result<(), Halt> {
+    let Some(number) = change.pull_request else { return Ok(()) };
+    let shared = &context.shared;
+    let mut owed = Vec::new();
+    for run in shared.store.runs(context.session.id).await? {
+        let Some(commit) = run.commit.filter(|_| run.step.is_none()) else { continue };
+        let Some(action) = shared.store.action(run.action).await? else { continue };
+        if matches!(action.kind, ActionKind::Revise { change: id, .. } | ActionKind::Rework { change: id, .. } if id == change.id)
+        {
+            owed.push((run.id, commit));
+        }
+    }
+    if owed.is_empty() {
+        return Ok(());
+    }
+    let repository = context.repository().await?;
+    let told = shared.forge.comments(&repository, number).await?;
+    for (run, commit) in owed {
+        if told.iter().any(|comment| comment.id == run.0) {
+            continue;
+        }
+        let comment = NewComment {
+            id: run.0,
+            author: "runyard".to_owned(),
+            body: format!("Revised in {}.", commit.short()),
+            thread: None,
+        };
+        shared.forge.comment(&repository, number, &comment).await?;
+        faultpoint::crash_point!("crash-revision-told");
+    }
+    Ok(())
 }
 
 /// What a pull request is to say.

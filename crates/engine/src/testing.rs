@@ -1,6 +1,7 @@
 //! A house for tests: a real repository, one record, and servers with data directories of their own, whose work is done
 //! step by step.
 
+mod given_up;
 mod left_over;
 mod lost_notes;
 mod overtaken;

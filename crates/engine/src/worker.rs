@@ -2,6 +2,7 @@
 
 use crate::{
     actions,
+    begin::never_begun,
     context::{Context, LetGo},
     halt::{Halt, chain, in_words},
     publish,
@@ -382,6 +383,11 @@ async fn finish(context: &Context, event: RunEvent, why: Failure, message: Strin
     let shared = &context.shared;
     let mut writes = Vec::new();
     let mut events = Vec::new();
+    if context.run().is_none() {
+        let run = never_begun(context);
+        writes.push(Write::AddRun(run.clone()));
+        context.set_run(run);
+    }
     if context.run().is_some_and(|run| !run.state.is_over()) {
         let (w, e) = context.run_moves(event, Some(message.clone()))?;
         writes.extend(w);

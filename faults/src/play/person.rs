@@ -15,6 +15,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tokio::sync::watch;
 
 const LOOK: Duration = Duration::from_millis(60);
+/// How long the person lets an action wait that does not come to rest.
+const AT_REST: Duration = Duration::from_secs(20);
 /// The answer to the question of [`Scenario::Asks`].
 const COLOUR: &str = "blue";
 
@@ -178,9 +180,8 @@ impl<'a> Person<'a> {
     /// Answers what is asked; tries again what was given up.
     async fn help(&mut self) -> Result<()> {
         if let Some(request) = self.open_question() {
-            if self.case.seed.is_multiple_of(2) {
-                // Long enough for the call to be put off and the action to be put to rest.
-                tokio::time::sleep(Duration::from_millis(1500)).await;
+            if self.case.lets_wait {
+                self.until_at_rest().await?;
             }
             let answers: BTreeMap<String, String> = [("Which colour?".to_owned(), COLOUR.to_owned())].into();
             let answer = domain::Answer::Answers { answers };
@@ -203,6 +204,25 @@ impl<'a> Person<'a> {
                     self.ask_once(&Command::Execute { session, what: Selection::All }).await;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Until the action that asked waits for its answer and holds no worker. Whoever dies before that is followed by one
+    /// who asks again, so it comes to this; not for ever, since an attempt may be given up.
+    async fn until_at_rest(&mut self) -> Result<()> {
+        let until = self.history.elapsed() + AT_REST;
+        while self.history.elapsed() < until {
+            let view = self.read(&Command::Session { session: SessionNumber(self.session) }).await?;
+            let mut queue = view["queue"].as_array().into_iter().flatten();
+            if queue.any(|action| action["state"] == "waiting") {
+                break;
+            }
+            self.look().await?;
+            if self.open_question().is_none() {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }

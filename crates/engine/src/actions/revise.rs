@@ -12,8 +12,7 @@ use crate::{
     workspace::{self, Place},
 };
 use agent::Phase;
-use domain::{Change, ChangeId, ChangeState, CommitId, Failure, NoteLevel, Run};
-use forge::{Forge, NewComment};
+use domain::{Change, ChangeId, ChangeState, Failure, NoteLevel, Run};
 use runbook::Document;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -34,13 +33,9 @@ pub(super) async fn revise(context: &Arc<Context>, id: ChangeId, instructions: &
     let place = workspace::acquire(context).await?;
     if run.commit.is_none() && !work(context, &place, &run, &change, instructions).await? {
         context.note(NoteLevel::Info, "The agent changed nothing.").await?;
-        if change.pushed.as_ref() == Some(&change.head) {
-            return succeed(context, Vec::new(), Vec::new()).await;
-        }
-        // An earlier revision was refused by the forge.
+        // It is published all the same: a revision before this one may have been given up on its way there.
     }
-    let change = publish::publish(context, &place.mirror, id).await?;
-    say_so(context, &run, &change).await?;
+    publish::publish(context, &place.mirror, id).await?;
     succeed(context, Vec::new(), Vec::new()).await
 }
 
@@ -111,21 +106,4 @@ pub(super) async fn checks_of(context: &Context, change: &Change) -> Result<Vec<
         }
     }
     Ok(checks)
-}
-
-/// A comment on the pull request that names the commit, so that reviewers find it.
-async fn say_so(context: &Context, run: &Run, change: &Change) -> Result<(), Halt> {
-    let Some(number) = change.pull_request else { return Ok(()) };
-    let repository = context.repository().await?;
-    let head: &CommitId = &change.head;
-    let comment = NewComment {
-        // The run's own id, so that a repeated act finds its comment.
-        id: run.id.0,
-        author: "runyard".to_owned(),
-        body: format!("Revised in {}.", head.short()),
-        thread: None,
-    };
-    context.shared.forge.comment(&repository, number, &comment).await?;
-    faultpoint::crash_point!("crash-revision-told");
-    Ok(())
 }

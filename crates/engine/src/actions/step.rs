@@ -170,7 +170,7 @@ async fn do_work(
         .runs(context.session.id)
         .await?
         .iter()
-        .any(|other| other.step == Some(leaf) && other.id != run.id);
+        .any(|other| other.step == Some(leaf) && other.id != run.id && other.base.is_some());
     let names: Vec<String> = work.checks.iter().map(|check| check.name.clone()).collect();
     let mut what = Talk {
         stage: "work".to_owned(),
