@@ -77,12 +77,13 @@ pub(crate) async fn run(
         let mut outcome = run_one(context, place, check).await?;
         let after = place.changes(context, base).await?;
         if let Some(new) = before.only_added(&after) {
+            // What one check left is for the next to change: it is no part of what the checks are about.
             left.extend(new);
         } else {
             outcome.killed = Some("it changed files of the repository, which a check must not do".to_owned());
             outcome.exit_code = None;
+            before = after;
         }
-        before = after;
         let step = context.run().and_then(|run| run.step);
         let event = EventPayload::CheckResult { run: context.run_id()?, step, outcome: outcome.clone() };
         context.commit(&[], &[event]).await?;

@@ -275,6 +275,8 @@ variables:
 
 ```runnable bash check name=always timeout=30s expect=\"Ada was here\"
 echo \"$NAME was here\" | tee cache.tmp
+echo $RANDOM-$$ >> cache.log
+truncate --size=60M built.bin
 ```
 
 ## Execution Steps
@@ -286,7 +288,7 @@ cat one.txt two.txt; exit 3
 
 #### 1.1: Write one
 ```runnable bash check name=one timeout=30s
-cat one.txt; grep --quiet right one.txt
+echo one >> cache.log; cat one.txt; grep --quiet right one.txt
 ```
 
 #### 1.2: Write two
@@ -330,7 +332,10 @@ async fn checks_run_in_their_places_and_the_agent_mends_what_fails() {
     assert_eq!(results(&log), expected.concat()[..9], "{}", log.outline());
     assert_eq!(log.step("1.3"), "completed(skipped)");
     assert_note(&log, "the agent is asked to mend it (2 of 2)");
-    assert_note(&log, "Files that checks left behind are not part of the work and were removed: `cache.tmp`");
+    assert_note(
+        &log,
+        "Files that checks left behind are not part of the work and were removed: `built.bin`, `cache.log`, `cache.tmp`",
+    );
     let branch = world.repository.pushed().pop().expect("a branch");
     assert_eq!(world.repository.git(["ls-tree", "--name-only", &branch]), "README.md\none.txt\ntwo.txt\n");
     assert_eq!(world.repository.show(&branch, "one.txt"), "right\n");

@@ -73,6 +73,16 @@ while IFS= read -r -d '' name; do
     ;;
   esac
 done < "$work/candidates"
+# Among what differs, files that no commit could hold are told without being read: a check may leave what it built. The
+# size and the time of the last change stand for the content.
+: > "$work/large"
+if [ "$2" = changes ]; then
+  find -files0-from "$work/candidates" -maxdepth 0 -type f -size "+$3c" -print0 > "$work/large" 2> /dev/null || true
+  while IFS= read -r -d '' name; do
+    printf ':(exclude,literal)%s\0' "$name" >> "$work/what"
+  done < "$work/large"
+  : > "$work/candidates"
+fi
 large=$(xargs --null --no-run-if-empty stat --printf '%s %N\n' -- < "$work/candidates" 2> /dev/null |
   awk -v most="$3" '$1 > most { print; if (++found == 3) exit }' || true)
 if [ -n "$large" ]; then
@@ -104,6 +114,11 @@ done
 
 if [ "$2" = changes ]; then
   git diff-index --cached --raw --no-renames --no-abbrev -z "$base"
+  while IFS= read -r -d '' name; do
+    status=A
+    if [ -n "$(git --literal-pathspecs ls-files -- "$name")" ]; then status=M; fi
+    printf ':000000 100644 0 %s %s\0%s\0' "$(stat --printf '%s-%Y' -- "$name")" "$status" "$name"
+  done < "$work/large"
   exit 0
 fi
 tree=$(git write-tree)
