@@ -31,21 +31,29 @@ pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
 /// Time that goes on when a test says so.
 #[derive(Debug, Default)]
-pub(crate) struct Hands(Mutex<Duration>);
+pub(crate) struct Hands {
+    passed: Mutex<Duration>,
+    set_forward: Mutex<Duration>,
+}
 
 impl Hands {
     pub fn turn(&self, by: Duration) {
-        *self.0.lock() += by;
+        *self.passed.lock() += by;
+    }
+
+    /// Somebody sets the wall clock; no time passes.
+    pub fn set_forward(&self, by: Duration) {
+        *self.set_forward.lock() += by;
     }
 }
 
 impl Clock for Hands {
     fn now(&self) -> Timestamp {
-        Timestamp(1_790_000_000_000_000).after(*self.0.lock())
+        Timestamp(1_790_000_000_000_000).after(*self.passed.lock() + *self.set_forward.lock())
     }
 
     fn monotonic(&self) -> Duration {
-        *self.0.lock()
+        *self.passed.lock()
     }
 }
 

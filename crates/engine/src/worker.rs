@@ -88,67 +88,96 @@ pub(crate) async fn work(shared: &Arc<Shared>, claim: Claim) {
     shared.at_work.lock().remove(&at_work);
 }
 
-/// Raises the beat, keeps the sandbox alive, and tells the work when to let go.
+/// Holds the lease and the sandbox, and tells the work when to let go. Ends when the lease is lost.
+///
+/// What only looks after the work has its own turn: a record that answers it late delays neither beat nor sandbox.
 pub(crate) async fn keep(context: Arc<Context>, signal: watch::Sender<LetGo>) {
-    let shared = context.shared.clone();
-    let say = |what: LetGo| {
-        signal.send_if_modified(|now| {
-            if what > *now {
-                *now = what;
+    tokio::select! {
+        biased;
+        () = hold(&context, &signal) => {}
+        () = look_after(&context, &signal) => {}
+    }
+}
+
+fn say(signal: &watch::Sender<LetGo>, what: LetGo) {
+    signal.send_if_modified(|now| {
+        let more = what > *now;
+        *now = what.max(*now);
+        more
+    });
+}
+
+/// Raises the beat, and right after each one that was heard renews the sandbox. Returns once the lease is lost, or may be.
+async fn hold(context: &Context, signal: &watch::Sender<LetGo>) {
+    let shared = &context.shared;
+    let (beat, lease) = (shared.settings.beat, shared.settings.lease);
+    let mut last_beat = shared.clock.monotonic();
+    let silent = |last_beat: Duration| shared.clock.monotonic().saturating_sub(last_beat);
+    loop {
+        if *signal.borrow() == LetGo::Fenced {
+            return;
+        }
+        let next_beat = tokio::time::Instant::now() + beat;
+        // Others may see the beat before we hear of it.
+        let asked = shared.clock.monotonic();
+        faultpoint::crash_point!("crash-beat-due");
+        let raised = shared.store.beat(context.session.id, context.lease.owner, context.lease.epoch);
+        let held = match tokio::time::timeout(lease.saturating_sub(silent(last_beat)), raised).await {
+            Ok(Ok(true)) => {
+                last_beat = asked;
                 true
-            } else {
+            }
+            Ok(Ok(false)) => return say(signal, LetGo::Fenced),
+            Ok(Err(error)) => {
+                tracing::warn!(error = chain(&error), "failed to raise a lease's beat");
                 false
             }
-        })
-    };
-    let mut last_beat = shared.clock.monotonic();
-    let mut next_beat = tokio::time::Instant::now();
+            Err(_) => {
+                tracing::warn!("the record does not answer a lease's beat");
+                false
+            }
+        };
+        if silent(last_beat) >= lease {
+            // Others may have seen us silent for that long.
+            return say(signal, LetGo::Fenced);
+        }
+        faultpoint::crash_point!("crash-beat-noted");
+        let sandbox = context.sandbox.lock().clone();
+        if let Some(sandbox) = sandbox.filter(|_| held && *signal.borrow() != LetGo::Fenced) {
+            // One that does not answer must not cost the lease as well.
+            match tokio::time::timeout(beat, sandbox.renew(context.sandbox_lease())).await {
+                Ok(Ok(())) => {
+                    faultpoint::crash_point!("crash-sandbox-renewed");
+                }
+                Ok(Err(sandbox::Error::StaleEpoch { .. })) => return say(signal, LetGo::Fenced),
+                Ok(Err(error)) => tracing::debug!(error = chain(&error), "failed to renew a sandbox's lease"),
+                Err(_) => tracing::debug!("a sandbox does not answer the renewal of its lease"),
+            }
+        }
+        tokio::time::sleep_until(next_beat).await;
+    }
+}
+
+/// Watches for a stop and for the server's end, and keeps the time budgets up to date.
+async fn look_after(context: &Context, signal: &watch::Sender<LetGo>) {
+    let shared = &context.shared;
+    let mut next_note = tokio::time::Instant::now();
     let mut down = shared.down.subscribe();
     loop {
-        if tokio::time::Instant::now() >= next_beat {
-            next_beat = tokio::time::Instant::now() + shared.settings.beat;
-            // Others may see the beat before we hear of it.
-            let asked = shared.clock.monotonic();
-            faultpoint::crash_point!("crash-beat-due");
-            match shared.store.beat(context.session.id, context.lease.owner, context.lease.epoch).await {
-                Ok(true) => last_beat = asked,
-                Ok(false) => {
-                    say(LetGo::Fenced);
-                }
-                Err(error) => tracing::warn!(error = chain(&error), "failed to raise a lease's beat"),
-            }
-            if shared.clock.monotonic().saturating_sub(last_beat) >= shared.settings.lease {
-                // Others may have seen us silent for that long.
-                say(LetGo::Fenced);
-            }
-            faultpoint::crash_point!("crash-beat-noted");
-            note_worked(&context).await;
-            take_over_budgets(&context).await;
-            let fenced = *signal.borrow() == LetGo::Fenced;
-            let sandbox = context.sandbox.lock().clone();
-            if let Some(sandbox) = sandbox.filter(|_| !fenced) {
-                match sandbox.renew(context.sandbox_lease()).await {
-                    Ok(()) => {
-                        faultpoint::crash_point!("crash-sandbox-renewed");
-                    }
-                    Err(sandbox::Error::StaleEpoch { .. }) => {
-                        say(LetGo::Fenced);
-                    }
-                    Err(error) => tracing::debug!(error = chain(&error), "failed to renew a sandbox's lease"),
-                }
-            }
-        }
         if shared.is_superseded() {
-            say(LetGo::Fenced);
+            say(signal, LetGo::Fenced);
         } else if shared.is_going_down() {
-            say(LetGo::GoingDown);
+            say(signal, LetGo::GoingDown);
         }
         match shared.store.action(context.action.id).await {
-            Ok(Some(action)) if action.stop_requested => {
-                say(LetGo::Stopped);
-            }
+            Ok(Some(action)) if action.stop_requested => say(signal, LetGo::Stopped),
             Ok(_) => {}
             Err(error) => tracing::debug!(error = chain(&error), "failed to read an action"),
+        }
+        if tokio::time::Instant::now() >= next_note {
+            next_note = tokio::time::Instant::now() + shared.settings.beat;
+            note_worked(context).await;
+            take_over_budgets(context).await;
         }
         tokio::select! {
             () = tokio::time::sleep(STOP_POLL) => {}

@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use store::{ClaimLimits, Store};
 
@@ -127,7 +128,7 @@ async fn a_run_whose_commit_is_noted_goes_on_after_a_passing_failure() {
     worker::settle(&context, Err(Halt::transient("the forge is away"))).await.expect("settled");
     assert_eq!(house.runs(&session).await[0].state, RunState::Running);
     house.store_release(&context).await;
-    house.clock.turn(std::time::Duration::from_mins(20));
+    house.clock.turn(Duration::from_mins(20));
     let (context, _signal) = house.claim(&shared).await;
     actions::perform(&context).await.expect("published");
     let runs = house.runs(&session).await;
@@ -174,9 +175,12 @@ async fn a_lease_in_our_own_name_that_no_worker_knows_of_is_taken_back() {
     assert_eq!(house.store.action(context.action.id).await.expect("read").expect("there").state, ActionState::Queued);
 }
 
-/// A sandbox that counts how often it is kept alive.
+/// A sandbox that counts how often it is to be kept alive, and may not answer that.
 #[derive(Default)]
-struct Counting(AtomicUsize);
+struct Counting {
+    renewals: AtomicUsize,
+    deaf: bool,
+}
 
 fn none<T>() -> Result<T, Error> {
     Err(Error::Gone { reason: "there is nothing in it".to_owned() })
@@ -221,7 +225,10 @@ impl Sandbox for Counting {
     }
 
     async fn renew(&self, _lease: Lease) -> Result<(), Error> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.renewals.fetch_add(1, Ordering::Relaxed);
+        if self.deaf {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 
@@ -265,10 +272,45 @@ async fn a_sandbox_is_kept_alive_by_the_holder_of_the_lease_only() {
     house.expire(&session).await;
     let keeper = tokio::spawn(worker::keep(context.clone(), signal));
     let_go.wait_for(|why| *why == LetGo::Fenced).await.expect("it is told");
-    // The round in which it was told is over when the next one looks for a stop.
-    context.shared.stops.notify_waiters();
-    tokio::task::yield_now().await;
+    keeper.await.expect("it ends, since there is nothing left to keep");
+    assert_eq!(counting.renewals.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_does_not_answer_does_not_cost_the_lease() {
+    let house = House::new().await;
+    let session = house.session(1).await;
+    let (context, signal) = house.claim(&house.server("first").await).await;
+    let deaf = Arc::new(Counting { deaf: true, ..Counting::default() });
+    *context.sandbox.lock() = Some(deaf.clone());
+    tokio::time::pause();
+    let keeper = tokio::spawn(worker::keep(context.clone(), signal));
+    let beat = async || house.store.lease(session.id).await.expect("read").expect("held").beat;
+    let first = beat().await;
+    let goes_on = async {
+        while beat().await < first + 3 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(10), goes_on).await.expect("the beat is raised all the same");
+    assert!(deaf.renewals.load(Ordering::Relaxed) >= 2, "and it is asked again");
     keeper.abort();
-    let _ = keeper.await;
-    assert_eq!(counting.0.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_lease_is_judged_by_no_clock_that_people_set() {
+    let house = House::new().await;
+    let session = house.session(1).await;
+    let (holder, other) = (house.server("first").await, house.server("second").await);
+    let (context, _signal) = house.claim(&holder).await;
+    let mut watchers = HashMap::new();
+    let held =
+        async || house.store.lease(session.id).await.expect("read").is_some_and(|now| now.owner == holder.server);
+    janitor::take_over_silent(&other, &mut watchers).await.expect("looked");
+    house.clock.set_forward(LEASE * 240);
+    janitor::take_over_silent(&other, &mut watchers).await.expect("looked");
+    assert!(held().await, "an hour by the wall clock is no silence");
+    house.clock.turn(LEASE);
+    janitor::take_over_silent(&other, &mut watchers).await.expect("looked");
+    assert!(!held().await, "{:?}", context.lease);
 }
