@@ -121,6 +121,13 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// Notes a commit of an earlier run, which a change holds already, as this run's.
+    pub async fn take_over(&self, run: &Run, commit: CommitId) -> Result<(), Ended> {
+        self.0.commit(&[Write::RunCommit(run.id, commit.clone())], &[]).await?;
+        self.0.set_run(Run { commit: Some(commit), ..run.clone() });
+        Ok(())
+    }
+
     /// The earlier heads of a change that its branch may be at although nobody heard of their push.
     pub async fn unheard(&self, change: &Change) -> Result<Vec<CommitId>, Ended> {
         Ok(heads::unheard(&self.0.shared, change).await?)

@@ -60,6 +60,8 @@ pub(crate) async fn adopt(context: &Context) -> Result<Option<SandboxRecord>, Ha
             Err(error @ sandbox::Error::StaleEpoch { .. }) => return Err(error.into()),
             Err(error) => {
                 tracing::info!(session = %context.session.number, error = chain(&error), "the session's sandbox is gone");
+                // Who was overtaken while it looked may find the next owner's, which was started again meanwhile.
+                context.still_held().await?;
                 forget(context, record, provider.as_ref()).await?;
             }
         }

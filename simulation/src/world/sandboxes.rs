@@ -186,6 +186,9 @@ impl Provider for Host {
         self.outside(|| {
             let mut inside = self.house.inside.lock();
             self.house.tick(&mut inside);
+            if inside.get(&spec.id).is_some_and(|sandbox| self.house.alive(sandbox)) {
+                return Err(Error::Invalid(format!("sandbox {} runs already: adopt it", spec.id)));
+            }
             let (epoch, deadline) = (spec.lease.epoch, Instant::now() + spec.lease.ttl);
             let before = inside.insert(spec.id, Inside { host: self.host, epoch, deadline, agent: None });
             Ok(self.handle(spec.id, before.is_some()))

@@ -40,18 +40,16 @@ impl Script for Work {
     async fn execute(&self, act: &Act<'_>, step: StepId) -> Result<(), Ended> {
         let run = act.begin(Some(step)).await?;
         if run.commit.is_none() {
-            let commit = match self.made_before(&run).await? {
-                Some(commit) => commit,
-                None => {
-                    self.work(act, &run, step).await?;
-                    commit_of(&run)
+            if let Some(commit) = self.made_before(&run).await? {
+                act.take_over(&run, commit).await?;
+            } else {
+                self.work(act, &run, step).await?;
+                let change = self.change(act, &commit_of(&run)).await?;
+                if self.flaw == Some(Flaw::PushBeforeNote) {
+                    self.push(act, &change).await?;
                 }
-            };
-            let change = self.change(act, &commit).await?;
-            if self.flaw == Some(Flaw::PushBeforeNote) {
-                self.push(act, &change).await?;
+                act.note_commit(&run, &change).await?;
             }
-            act.note_commit(&run, &change).await?;
         }
         self.publish(act).await?;
         act.complete(step).await
@@ -67,13 +65,12 @@ impl Script for Work {
 }
 
 impl Work {
-    /// The commit of an earlier run of the step that was not published to the end, as in `take_over_commit`.
+    /// The commit of an earlier run of the step that was not published to the end, as in `take_over_commit`. The one
+    /// change only ever grows, so it still holds what was once its head.
     async fn made_before(&self, run: &Run) -> Result<Option<CommitId>, Ended> {
         let runs = self.store.runs(run.session).await?;
-        let change = self.store.changes(run.session).await?.pop();
         let of_step = runs.into_iter().rev().filter(|other| other.step == run.step && other.id != run.id);
-        let made = of_step.filter(|other| other.state != RunState::Succeeded).find_map(|other| other.commit);
-        Ok(made.filter(|made| change.is_some_and(|change| change.head == *made)))
+        Ok(of_step.filter(|other| other.state != RunState::Succeeded).find_map(|other| other.commit))
     }
 
     /// The agent that is at work on the run already, wherever it is started from; else a new one.

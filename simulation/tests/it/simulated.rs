@@ -13,7 +13,7 @@ fn outcomes(plans: impl Iterator<Item = Plan>) -> impl Iterator<Item = (Plan, Ou
 }
 
 fn seeds() -> u64 {
-    std::env::var("RUNYARD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300)
+    std::env::var("RUNYARD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2000)
 }
 
 #[test]
@@ -59,13 +59,13 @@ fn planted_flaws_are_found() {
             Flaw::SandboxOutlivesLease => "I6",
             Flaw::StopForgotten => "I11",
         };
-        let plans = (0..150).map(|seed| {
+        let plans = (0..600).map(|seed| {
             let plan = Plan { flaw: Some(flaw), ..Plan::new(seed) };
             match flaw {
                 Flaw::AttemptsForgotten => plan.cruel(),
                 Flaw::StopForgotten => Plan { people: 200, ..plan },
-                // An agent that is done soon does not show that nothing ends it.
-                Flaw::SandboxOutlivesLease => Plan { work: plan.lease * 10, ..plan },
+                // An agent that is done soon does not show that nothing ends it, nor that one beside it is noticed.
+                Flaw::SandboxOutlivesLease | Flaw::SecondAgent => Plan { work: plan.lease * 10, ..plan },
                 _ => plan,
             }
         });

@@ -77,7 +77,7 @@ pub(super) async fn execute(context: &Arc<Context>, leaf: StepId, asked_version:
 }
 
 /// A commit that an earlier run of the leaf made, and that failed before all of it was published, is this run's: the
-/// work is not done twice.
+/// work is not done twice. Later steps may have put theirs on top of it meanwhile.
 async fn take_over_commit(
     context: &Context,
     run: &Run,
@@ -90,11 +90,14 @@ async fn take_over_commit(
     }
     let runs = context.shared.store.runs(context.session.id).await?;
     let mut made = runs.iter().rev().filter(|other| other.step == Some(leaf) && other.state != RunState::Succeeded);
-    let Some((version, commit)) = made.find_map(|other| Some((other.version?, other.commit.clone()?))) else {
-        return Ok(());
-    };
-    let waits = |change: &Change| change.head == commit && change.steps.contains(&leaf);
-    if !changes.iter().any(waits) || changed_since(context, work, leaf, version).await? {
+    let made = made.find_map(|other| Some((other.version?, other.base.clone()?, other.commit.clone()?)));
+    let Some((version, base, commit)) = made else { return Ok(()) };
+    let mirror = context.mirror().await?;
+    let mut holds = false;
+    for change in changes.iter().filter(|change| change.steps.contains(&leaf)) {
+        holds = holds || mirror.is_ancestor(&commit, &change.head).await?;
+    }
+    if !holds || changed_since(context, work, leaf, version).await? {
         return Ok(());
     }
     let text = format!(
@@ -102,8 +105,10 @@ async fn take_over_commit(
         commit.short()
     );
     let event = EventPayload::Note { level: NoteLevel::Info, text };
-    context.commit(&[Write::RunCommit(run.id, commit.clone())], &[event]).await?;
-    context.set_run(Run { commit: Some(commit), ..context.run().unwrap_or_else(|| run.clone()) });
+    let writes = [Write::RunBase(run.id, base.clone()), Write::RunCommit(run.id, commit.clone())];
+    context.commit(&writes, &[event]).await?;
+    let run = context.run().unwrap_or_else(|| run.clone());
+    context.set_run(Run { base: Some(base), commit: Some(commit), ..run });
     Ok(())
 }
 

@@ -1,9 +1,13 @@
-//! A push arrives and its note is lost, and work goes on without it: the session's own commit is no stranger's.
+//! A push arrives and its note is lost, or a commit is noted and not pushed, and work goes on without it: the session's
+//! own commit is no stranger's, and its work is not done twice.
 
 use super::{House, overtaken::noted};
-use crate::{Command, Selection, context::Context, halt::Halt, people, publish, shared::Shared, stack, worker};
-use domain::{Change, PrMode, Session};
+use crate::{
+    Command, Selection, actions, context::Context, halt::Halt, people, publish, shared::Shared, stack, worker,
+};
+use domain::{Change, Completion, PrMode, RunState, Session, StepEvent, StepState};
 use std::sync::Arc;
+use store::Store;
 
 /// The attempt is given up, a person marks its step as done, and asks for the rest.
 async fn marked_as_done(house: &House, context: &Context, step: &str) {
@@ -85,4 +89,40 @@ async fn what_a_person_did_to_the_branch_meanwhile_is_not_overwritten() {
     let refused = stack::push(&context, &mirror, three).await;
     assert!(matches!(refused, Err(Halt::Failed { .. })), "{refused:?}");
     assert_eq!(house.tip(branch), Some(change.head));
+}
+
+#[tokio::test]
+async fn a_commit_that_others_stand_on_is_not_made_again() {
+    let house = House::new().await;
+    let session = house.session_in(PrMode::SinglePr, 2).await;
+    let server = house.server("first").await;
+    let (number, id) = (session.number, session.id);
+    let ask = async |command| people::handle(&server, None, command).await.expect("done");
+    // The first step's commit is noted, and its attempt ends before it is pushed.
+    let (context, _signal) = house.claim(&server).await;
+    let (run, _, one) = noted(&house, &context).await;
+    worker::settle(&context, Err(Halt::failed("given up"))).await.expect("settled");
+    house.store_release(&context).await;
+    // The second one's is made on top of it and published.
+    ask(Command::Execute { session: number, what: Selection::All }).await;
+    let first = house.store.queue(id).await.expect("read").remove(0).id;
+    ask(Command::Cancel { session: number, action: first }).await;
+    let (context, _signal) = house.claim(&server).await;
+    let (_, leaf, two) = noted(&house, &context).await;
+    let mirror = context.mirror().await.expect("a mirror");
+    publish::publish(&context, &mirror, two.id).await.expect("published");
+    let done = StepEvent::Complete(Completion::Changed);
+    let (writes, events) = context.step_moves(leaf, done).await.expect("moves");
+    actions::succeed(&context, writes, events).await.expect("over");
+    house.store_release(&context).await;
+
+    // There is nothing here that an agent could work in: its work is there.
+    ask(Command::Execute { session: number, what: Selection::All }).await;
+    let (context, _signal) = house.claim(&server).await;
+    actions::perform(&context).await.expect("taken over");
+    let runs = house.runs(&session).await;
+    let again = runs.last().expect("one");
+    assert_eq!((again.state, &again.commit, &again.base), (RunState::Succeeded, &Some(one.head), &run.base));
+    assert_eq!(house.states(&session).await, [StepState::Completed(Completion::Changed); 2]);
+    assert_eq!(house.tip(two.branch.as_str()), Some(two.head));
 }
