@@ -86,6 +86,12 @@ ids! {
     HostId,
     /// A stored secret; the same when its value is replaced.
     SecretId,
+    /// A browser in which somebody is signed in.
+    SignInId,
+    /// A token for programs.
+    TokenId,
+    /// A link that is handed over.
+    LinkId,
 }
 
 /// A session's number within its account, shown as `r/42`.

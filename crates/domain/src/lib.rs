@@ -3,6 +3,7 @@
 //! Types and state machines only. Nothing here does I/O, awaits, reads a clock or rolls a die: time comes in through
 //! [`Clock`] and ids through [`Mint`], so that the whole core can be replayed.
 
+mod access;
 mod action;
 mod budget;
 mod change;
@@ -20,6 +21,7 @@ mod step;
 mod text;
 mod usage;
 
+pub use access::{BearerHash, Link, LinkPurpose, Member, MemberChange, SignIn, Token, Welcome};
 pub use action::{Action, ActionKind, ActionState, MAX_LOST_ATTEMPTS};
 pub use budget::{Budget, Exceeded};
 pub use change::{Change, ChangeKey, ChangeState};
@@ -28,8 +30,8 @@ pub use event::{Actor, CheckOutcome, Event, EventPayload, NoteLevel, Payload, To
 pub use generation::{EPOCHS_PER_GENERATION, Generation};
 pub use git::{BranchName, CommitId, InvalidBranch, InvalidCommit};
 pub use ids::{
-    AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, RepositoryId, RequestId, RunId, SandboxId,
-    SecretId, ServerId, SessionId, SessionNumber, StepId, UserId,
+    AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, LinkId, RepositoryId, RequestId, RunId,
+    SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, TokenId, UserId,
 };
 pub use lease::{Lease, Watcher};
 pub use request::{Answer, Choice, Question, Request, RequestKind, RequestState};

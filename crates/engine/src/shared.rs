@@ -184,6 +184,7 @@ impl From<StoreError> for Problem {
             StoreError::Fenced { .. }
             | StoreError::Stale { .. }
             | StoreError::Refused(_)
+            | StoreError::LastAdmin
             | StoreError::Conflict { .. } => ProblemCode::Conflict,
             StoreError::Missing { .. } => ProblemCode::NotFound,
             StoreError::Version(_) => ProblemCode::Environment,

@@ -9,10 +9,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId,
-    Event, ExecId, Generation, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId,
-    RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber,
-    Step, StepId, StepState, Timestamp, User, UserId,
+    Account, AccountId, Action, ActionId, ActionState, BearerHash, BlobHash, Change, ChangeId, ChangeKey, ChangeState,
+    CommitId, Event, ExecId, Generation, Lease, Link, LinkId, Member, Repository, RepositoryId, Request, RequestId,
+    RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId,
+    Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId, StepState, Timestamp, Token, TokenId, User,
+    UserId,
 };
 use secrets::Known;
 use serde_json::Value as Json;
@@ -74,6 +75,7 @@ pub trait Rows:
     + BlobRows
     + PullRequestRows
     + SecretRows
+    + AccessRows
     + Send
 {
     /// Tells other servers once the transaction commits.
@@ -265,4 +267,45 @@ pub trait PullRequestRows {
     async fn threads(&mut self, repository: RepositoryId, number: i64) -> Result<Vec<Thread>>;
     async fn put_check(&mut self, repository: RepositoryId, check: &Check) -> Result<()>;
     async fn checks(&mut self, repository: RepositoryId, commit: &CommitId) -> Result<Vec<Check>>;
+}
+
+/// People with what they come in with.
+#[async_trait]
+pub trait AccessRows {
+    /// By name.
+    async fn members(&mut self, account: AccountId) -> Result<Vec<Member>>;
+    async fn member(&mut self, id: UserId) -> Result<Option<Member>>;
+    /// The active person with this mail address and a password, and the password.
+    async fn credentials(&mut self, account: AccountId, email: &str) -> Result<Option<(Member, String)>>;
+    /// Writes name, role and whether they are active.
+    async fn put_member(&mut self, member: &Member) -> Result<()>;
+    async fn put_password(&mut self, id: UserId, password: &str) -> Result<()>;
+    /// How many admins of the account are active.
+    async fn count_admins(&mut self, account: AccountId) -> Result<i64>;
+    async fn add_sign_in(&mut self, new: &SignIn, hash: BearerHash) -> Result<()>;
+    /// Of an active person.
+    async fn sign_in(&mut self, hash: BearerHash) -> Result<Option<SignIn>>;
+    async fn used_sign_in(&mut self, id: SignInId, now: Timestamp) -> Result<()>;
+    /// Newest first.
+    async fn sign_ins(&mut self, user: UserId) -> Result<Vec<SignIn>>;
+    async fn end_sign_in(&mut self, id: SignInId) -> Result<()>;
+    /// How many were ended.
+    async fn end_sign_ins(&mut self, user: UserId, except: Option<SignInId>) -> Result<u64>;
+    async fn end_stale_sign_ins(&mut self, before: Timestamp) -> Result<u64>;
+    async fn add_token(&mut self, new: &Token, hash: BearerHash) -> Result<()>;
+    /// Of the account, or of an active person.
+    async fn token(&mut self, hash: BearerHash) -> Result<Option<Token>>;
+    async fn used_token(&mut self, id: TokenId, now: Timestamp) -> Result<()>;
+    /// Newest first.
+    async fn tokens(&mut self, account: AccountId) -> Result<Vec<Token>>;
+    async fn remove_token(&mut self, account: AccountId, id: TokenId) -> Result<bool>;
+    /// All of a person.
+    async fn remove_tokens(&mut self, user: UserId) -> Result<()>;
+    async fn add_link(&mut self, new: &Link, hash: BearerHash) -> Result<()>;
+    /// Removes those with account, purpose and mail address of `new`.
+    async fn remove_older_links(&mut self, new: &Link) -> Result<()>;
+    async fn link(&mut self, hash: BearerHash) -> Result<Option<Link>>;
+    /// Not too old at `now`, newest first.
+    async fn links(&mut self, account: AccountId, now: Timestamp) -> Result<Vec<Link>>;
+    async fn remove_link(&mut self, account: AccountId, id: LinkId) -> Result<bool>;
 }

@@ -40,6 +40,9 @@ pub enum StoreError {
         /// Which one.
         id: String,
     },
+    /// Nobody would be left who may let people in.
+    #[error("this is the last active admin")]
+    LastAdmin,
     /// The database was written by a newer version of Runyard, or its migrations were altered.
     #[error(
         "the database does not fit this version of Runyard: {0}; start the version that wrote it, or restore a backup"

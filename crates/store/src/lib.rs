@@ -7,6 +7,7 @@
 //! [`Store`] says what may be asked. [`SqlStore`] keeps it in SQLite or PostgreSQL; [`MemoryStore`] keeps it in memory,
 //! for simulations. The rules are written once (`door`), over the rows that each of them keeps (`backend`).
 
+mod access;
 mod backend;
 mod bounds;
 mod contract;
@@ -19,6 +20,7 @@ mod sql;
 mod vault;
 mod wake;
 
+pub use access::Access;
 pub use contract::{
     Claim, ClaimLimits, Committed, EVENTS_BYTES, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine,
     Store, Write,

@@ -1,5 +1,6 @@
 //! The store's rules, written once over the rows of any backend.
 
+mod access;
 mod clean;
 mod commit;
 mod pull_requests;

@@ -1,5 +1,6 @@
 //! The store in memory, for simulations: no threads, no clock, no files.
 
+mod access;
 mod people;
 mod rest;
 mod runs;

@@ -1,12 +1,13 @@
 //! Tables of rows, and transactions that can be taken back.
 
+use super::access::Entry;
 use crate::{
     Check, Comment, ExecRow, OutputChunk, PullRequest, SealedSecret, StdinLine, StoreError, Thread, backend::LeaseRow,
 };
 use domain::{
-    Account, AccountId, Action, ActionId, BlobHash, Change, ChangeId, ExecId, Generation, Repository, RepositoryId,
-    Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId, Session, SessionId, Step,
-    StepId, Timestamp, User, UserId,
+    Account, AccountId, Action, ActionId, BearerHash, BlobHash, Change, ChangeId, ExecId, Generation, Link, LinkId,
+    Repository, RepositoryId, Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId,
+    Session, SessionId, SignIn, SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -50,6 +51,11 @@ pub(super) struct Tables {
     pub threads: Table<Uuid, ((RepositoryId, i64), i64, Thread)>,
     pub checks: Table<(RepositoryId, String, String), Check>,
     pub secrets: Table<SecretId, SealedSecret>,
+    /// Only of those about whom there is something to know.
+    pub entries: Table<UserId, Entry>,
+    pub sign_ins: Table<SignInId, (BearerHash, SignIn)>,
+    pub tokens: Table<TokenId, (BearerHash, Token)>,
+    pub links: Table<LinkId, (BearerHash, Link)>,
 }
 
 /// Finds a table.

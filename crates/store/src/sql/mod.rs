@@ -1,5 +1,6 @@
 //! SQLite and PostgreSQL, with one text for both wherever they understand the same.
 
+mod access;
 mod accounts;
 mod blobs;
 mod copy;
@@ -186,7 +187,8 @@ impl Backend for SqlStore {
 }
 
 /// All statements, by module.
-const STATEMENTS: [&[&statement::Statement]; 10] = [
+const STATEMENTS: [&[&statement::Statement]; 11] = [
+    access::STATEMENTS,
     accounts::STATEMENTS,
     blobs::STATEMENTS,
     generations::STATEMENTS,

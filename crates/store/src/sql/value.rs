@@ -2,8 +2,9 @@
 
 use crate::StoreError;
 use domain::{
-    AccountId, ActionId, BlobHash, BranchName, ChangeId, CommitId, ExecId, HostId, RepositoryId, RequestId, RunId,
-    SandboxId, SecretId, ServerId, SessionId, SessionNumber, StepId, Timestamp, UserId,
+    AccountId, ActionId, BearerHash, BlobHash, BranchName, ChangeId, CommitId, ExecId, HostId, LinkId, RepositoryId,
+    RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, Timestamp, TokenId,
+    UserId,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -62,6 +63,7 @@ from! {
     &BranchName => Text(value) value.as_str().to_owned();
     &[u8] => Bytes(value) value.to_owned();
     BlobHash => Bytes(value) value.0.to_vec();
+    BearerHash => Bytes(value) value.0.to_vec();
     Timestamp => Int(value) value.0;
     SessionNumber => Int(value) value.0;
     Uuid => Uuid(value) value;
@@ -79,4 +81,7 @@ from! {
     ServerId => Uuid(value) value.0;
     HostId => Uuid(value) value.0;
     SecretId => Uuid(value) value.0;
+    SignInId => Uuid(value) value.0;
+    TokenId => Uuid(value) value.0;
+    LinkId => Uuid(value) value.0;
 }

@@ -3,13 +3,14 @@
 use crate::postgres;
 use secrets::Known;
 use std::sync::Arc;
-use store::{MemoryStore, SqlStore, Store, StoreOptions, Vault};
+use store::{Access, MemoryStore, SqlStore, Store, StoreOptions, Vault};
 use tempfile::TempDir;
 
 /// One database and how to open it.
 pub struct Engine {
     first: Arc<dyn Store>,
     vault: Arc<dyn Vault>,
+    access: Arc<dyn Access>,
     /// What the first store hides.
     pub known: Known,
     /// Where other servers find the same database, when there can be others.
@@ -22,21 +23,45 @@ impl Engine {
     pub fn memory() -> Self {
         let known = Known::nothing();
         let store = Arc::new(MemoryStore::hiding(known.clone()));
-        Self { first: store.clone(), vault: store, known, shared: None, location: None, _dir: None }
+        Self {
+            first: store.clone(),
+            access: store.clone(),
+            vault: store,
+            known,
+            shared: None,
+            location: None,
+            _dir: None,
+        }
     }
 
     pub async fn sqlite() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let location = dir.path().join("store.db").to_str().expect("text").to_owned();
         let (store, known) = open_hiding(&location).await;
-        Self { first: store.clone(), vault: store, known, shared: None, location: Some(location), _dir: Some(dir) }
+        Self {
+            first: store.clone(),
+            access: store.clone(),
+            vault: store,
+            known,
+            shared: None,
+            location: Some(location),
+            _dir: Some(dir),
+        }
     }
 
     pub async fn postgres() -> Self {
         let location = postgres::database().await;
         let (store, known) = open_hiding(&location).await;
         let shared = Some(location.clone());
-        Self { first: store.clone(), vault: store, known, shared, location: Some(location), _dir: None }
+        Self {
+            first: store.clone(),
+            access: store.clone(),
+            vault: store,
+            known,
+            shared,
+            location: Some(location),
+            _dir: None,
+        }
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
@@ -45,6 +70,10 @@ impl Engine {
 
     pub fn vault(&self) -> Arc<dyn Vault> {
         Arc::clone(&self.vault)
+    }
+
+    pub fn access(&self) -> Arc<dyn Access> {
+        Arc::clone(&self.access)
     }
 
     /// The store as another server sees it; the same one when there can only be one server.

@@ -1,5 +1,6 @@
 //! The store's promises, tried on memory, SQLite and PostgreSQL.
 
+mod access;
 mod claims;
 mod copies;
 mod differential;
