@@ -33,6 +33,12 @@ pub enum Command {
         all: bool,
         /// At most this many.
         limit: i64,
+        /// Only those with numbers below this one, for paging.
+        #[serde(default)]
+        before: Option<SessionNumber>,
+        /// Only those of the repository with this name.
+        #[serde(default)]
+        repository: Option<String>,
     },
     /// A session as it is now. Answers with [`Reply::Session`].
     Session {

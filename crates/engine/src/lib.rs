@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod backend;
 mod begin;
 mod body;
 mod carried;
@@ -25,6 +26,7 @@ mod process;
 mod prompt;
 mod publish;
 mod queue;
+mod rights;
 mod selection;
 mod settings;
 mod shared;
@@ -43,6 +45,8 @@ pub use api::{
     Command, Edit, NewSession, Person, Phase, Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView,
     Reply, SecretLine, Selection, SessionLine, SessionView, StepView,
 };
+pub use backend::Backend;
 pub use engine::{Engine, Parts};
+pub use rights::{Right, may};
 pub use settings::{AgentSettings, Settings, ToolRules};
 pub use vault::Secrets;

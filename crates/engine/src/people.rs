@@ -21,6 +21,7 @@ pub(crate) use runbooks::{keeps_what_is_done, take_out_gone, version_event, vers
 
 use crate::{Command, Person, Problem, Reply, shared::Shared, vault};
 use domain::Actor;
+use store::SessionFilter;
 
 /// How often a command is tried again when a worker or another person changed something at the same moment.
 const CLASHES: usize = 5;
@@ -63,7 +64,10 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         }
         Command::Repositories => Ok(Reply::Repositories(shared.store.repositories(shared.account.id).await?)),
         Command::CreateSession(new) => sessions::create(shared, &user, new).await,
-        Command::Sessions { archived, all, limit } => views::sessions(shared, archived, all, limit).await,
+        Command::Sessions { archived, all, limit, before, repository } => {
+            let filter = SessionFilter { archived: (!all).then_some(archived), before, limit, repository: None };
+            views::sessions(shared, filter, repository.as_deref()).await
+        }
         Command::Session { session } => {
             let session = shared.session(session).await?;
             if shared.store.queue(session.id).await?.is_empty() {

@@ -135,7 +135,9 @@ impl<'a> Person<'a> {
             }
             tokio::time::sleep(LOOK).await;
             // What was not acknowledged may have happened all the same.
-            let known = self.read(&Command::Sessions { archived: false, all: true, limit: 10 }).await?;
+            let known = self
+                .read(&Command::Sessions { archived: false, all: true, limit: 10, before: None, repository: None })
+                .await?;
             if let Some(number) = known[0]["number"].as_i64() {
                 return Ok(number);
             }

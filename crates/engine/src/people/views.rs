@@ -15,17 +15,25 @@ use store::SessionFilter;
 /// Most times that a session is read for one view of it.
 const READS: usize = 3;
 
-/// A list of sessions, newest first.
-pub(super) async fn sessions(shared: &Shared, archived: bool, all: bool, limit: i64) -> Result<Reply, Problem> {
-    let filter =
-        SessionFilter { archived: (!all).then_some(archived), limit: limit.clamp(0, 1000), ..SessionFilter::default() };
-    let repositories: HashMap<_, _> = shared
-        .store
-        .repositories(shared.account.id)
-        .await?
-        .into_iter()
-        .map(|repository| (repository.id, repository.name))
-        .collect();
+/// A list of sessions, newest first, of the repository with this name or of all.
+pub(super) async fn sessions(
+    shared: &Shared,
+    filter: SessionFilter,
+    repository: Option<&str>,
+) -> Result<Reply, Problem> {
+    let known = shared.store.repositories(shared.account.id).await?;
+    let repository = match repository {
+        Some(name) => {
+            let found = known.iter().find(|repository| repository.name == name).ok_or_else(|| {
+                Problem::new(ProblemCode::NotFound, format!("no repository is registered as `{name}`"))
+                    .mend("`runyard repo list` shows the registered ones")
+            })?;
+            Some(found.id)
+        }
+        None => None,
+    };
+    let filter = SessionFilter { repository, limit: filter.limit.clamp(0, 1000), ..filter };
+    let repositories: HashMap<_, _> = known.into_iter().map(|repository| (repository.id, repository.name)).collect();
     let mut lines = Vec::new();
     for found in shared.store.sessions(shared.account.id, &filter).await? {
         let view = session(shared, found).await?;

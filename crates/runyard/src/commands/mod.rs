@@ -44,7 +44,11 @@ async fn resolve(connection: &Connection, session: Option<SessionArg>) -> Result
     if let Some(SessionArg::Number(number)) = session {
         return Ok(number);
     }
-    match connection.client.call(Command::Sessions { archived: false, all: false, limit: 1 }).await? {
+    match connection
+        .client
+        .call(Command::Sessions { archived: false, all: false, limit: 1, before: None, repository: None })
+        .await?
+    {
         Reply::Sessions(lines) => lines.first().map(|line| line.number).ok_or_else(|| {
             Failure::usage("there is no session yet").mend("begin one: runyard run \"TASK\" --repo PATH")
         }),

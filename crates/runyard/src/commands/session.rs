@@ -128,10 +128,18 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
     let client = &connection.client;
     match command {
         SessionCommand::List { archived, all, limit, json } => {
-            match client.call(Command::Sessions { archived, all, limit }).await? {
+            match client.call(Command::Sessions { archived, all, limit, before: None, repository: None }).await? {
                 Reply::Sessions(lines) if json.json => app.screen.json(&lines),
                 Reply::Sessions(lines) if lines.is_empty() => {
-                    let any = client.call(Command::Sessions { archived: false, all: true, limit: 1 }).await?;
+                    let any = client
+                        .call(Command::Sessions {
+                            archived: false,
+                            all: true,
+                            limit: 1,
+                            before: None,
+                            repository: None,
+                        })
+                        .await?;
                     let any = matches!(any, Reply::Sessions(lines) if !lines.is_empty());
                     app.screen.line(render::no_sessions(any, archived));
                 }

@@ -99,7 +99,10 @@ async fn database(config: &Config) -> Check {
                 return warn(NAME, format!("in use by {pid}, which does not answer"), "try again in a moment");
             };
             let pid = format!("process {}", client.pid);
-            return match client.call(Command::Sessions { archived: false, all: true, limit: 1 }).await {
+            return match client
+                .call(Command::Sessions { archived: false, all: true, limit: 1, before: None, repository: None })
+                .await
+            {
                 Ok(Reply::Sessions(_)) => ok(NAME, format!("in use by {pid}, which answers")),
                 Ok(_) => warn(NAME, format!("in use by {pid}, whose answer does not fit"), "restart the server"),
                 Err(problem) => fail(NAME, format!("in use by {pid}: {problem}"), problem.mend.unwrap_or_default()),
