@@ -3,11 +3,11 @@
 
 use domain::{
     Action, Answer, BranchName, Budget, Change, ChangeState, CommitId, Event, Failure, MicroUsd, Mode, PrMode,
-    RepositoryId, Request as Ask, RequestId, Run, RunbookVersion, SandboxState, SecretId, Session, SessionNumber,
-    StepState, Timestamp, Usage,
+    RepositoryId, Request as Ask, RequestId, Run, RunId, RunbookVersion, SandboxState, SecretId, Session,
+    SessionNumber, StepState, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::HashMap, fmt};
 use store::{Check, Comment, PullRequest, Thread};
 
 /// Something that a person asks.
@@ -460,6 +460,8 @@ pub struct SessionView {
     pub queue: Vec<Action>,
     /// Runs, oldest first.
     pub runs: Vec<Run>,
+    /// What kind of action each of them attempted.
+    pub kinds: HashMap<RunId, String>,
     /// Milliseconds that all of them were at work; waits for people are not counted.
     pub worked_ms: u64,
     /// The stack, bottom first.

@@ -245,6 +245,7 @@ pub fn view() -> SessionView {
             started_at: at(31),
             finished_at: Some(at(57)),
         }],
+        kinds: std::collections::HashMap::new(),
         worked_ms: 26_000,
         changes: vec![Change {
             id: ChangeId(id(40)),

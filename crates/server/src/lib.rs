@@ -1,1 +1,183 @@
-//! HTTP.
+//! HTTP: sign-in, GraphQL, live events, and the dashboard, which is part of the program.
+//!
+//! Everything that is asked goes through [`engine::Backend`], as for the command line; what is only about coming in is
+//! kept by [`store::Access`].
+
+mod bearer;
+mod brake;
+mod gate;
+mod graphql;
+mod http;
+mod password;
+mod people;
+mod time;
+
+pub use graphql::definition;
+pub use http::BadAddress;
+pub use people::{LinkFor, make_link};
+
+use brake::Brake;
+use domain::{AccountId, Clock, LinkPurpose, Mint, Role};
+use engine::Backend;
+use gate::Gate;
+use http::{Origins, State};
+use password::Passwords;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use store::{Access, Store, StoreError};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// How long connections may take to end when the server goes down.
+const LEAVE: Duration = Duration::from_secs(3);
+/// How often sign-ins that nobody uses are cleared away.
+const TIDY: Duration = Duration::from_secs(3600);
+
+/// What a server is made of.
+pub struct Parts {
+    /// What answers.
+    pub backend: Arc<dyn Backend>,
+    /// The record.
+    pub store: Arc<dyn Store>,
+    /// Who may come in.
+    pub access: Arc<dyn Access>,
+    /// The account that people come into.
+    pub account: AccountId,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub mint: Arc<dyn Mint>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How people reach this server, when that is not where it listens: `https://runyard.example.org`.
+    pub public_url: Option<String>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened at.
+    #[error("failed to listen at {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The public address is none.
+    #[error(transparent)]
+    PublicUrl(#[from] BadAddress),
+    /// The record cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A server that listens; dropping it ends all connections.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    url: String,
+    first_admin: Option<String>,
+    down: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens and answers.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let Parts { backend, store, access, account, clock, mint, listen, public_url } = parts;
+        let failed = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let origins = Origins::new(public_url.as_deref(), address)?;
+        let first_admin = first_admin(&origins, access.as_ref(), account, (clock.as_ref(), mint.as_ref())).await?;
+        let down = CancellationToken::new();
+        let state = Arc::new(State {
+            gate: Gate::new(access.clone(), account, clock.clone(), origins.is_secure()),
+            brake: Brake::new(),
+            passwords: Passwords::new(),
+            schema: graphql::schema(),
+            backend,
+            store,
+            access,
+            account,
+            clock,
+            mint,
+            origins,
+            down: down.clone(),
+        });
+        let url = state.origins.url("/");
+        let tidying = tokio::spawn(tidy(state.clone()));
+        let app = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let until = down.clone();
+        let serving = tokio::spawn(async move {
+            let served = axum::serve(listener, app).with_graceful_shutdown(async move { until.cancelled().await });
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the server for pages ended");
+            }
+        });
+        Ok(Self { address, url, first_admin, down, tasks: vec![serving, tidying] })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where people find it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The link that makes the first admin, when there is none who can sign in.
+    pub fn first_admin(&self) -> Option<&str> {
+        self.first_admin.as_deref()
+    }
+
+    /// Ends all connections, live ones with a word that the server goes down.
+    pub async fn stop(mut self) {
+        self.down.cancel();
+        for task in std::mem::take(&mut self.tasks) {
+            let mut task = task;
+            if tokio::time::timeout(LEAVE, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn first_admin(
+    origins: &Origins,
+    access: &dyn Access,
+    account: AccountId,
+    parts: (&dyn Clock, &dyn Mint),
+) -> Result<Option<String>, StoreError> {
+    if people::somebody_can_sign_in(access, account).await? {
+        return Ok(None);
+    }
+    let wanted = LinkFor { purpose: LinkPurpose::FirstAdmin, email: None, role: Role::Admin, by: None };
+    let (value, _) = make_link(access, account, parts, wanted).await?;
+    Ok(Some(origins.url(&format!("/welcome/{}", value.expose()))))
+}
+
+async fn tidy(state: Arc<State>) {
+    loop {
+        let before =
+            domain::Timestamp(state.clock.now().0 - i64::try_from(gate::SIGN_IN_LASTS.as_micros()).unwrap_or(0));
+        if let Err(error) = state.access.end_stale_sign_ins(before).await {
+            tracing::warn!(%error, "old sign-ins could not be cleared away");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TIDY) => {}
+            () = state.down.cancelled() => return,
+        }
+    }
+}

@@ -127,6 +127,8 @@ pub trait SessionRows {
     async fn add_session(&mut self, new: &Session) -> Result<()>;
     async fn session(&mut self, id: SessionId) -> Result<Option<Session>>;
     async fn session_numbered(&mut self, account: AccountId, number: SessionNumber) -> Result<Option<Session>>;
+    /// Events and sessions of the account, counted.
+    async fn pulse(&mut self, account: AccountId) -> Result<i64>;
     /// Newest first; the filter's limit is taken as it is.
     async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>>;
     /// Takes `count` event numbers and holds back other transactions of the session: the newest number after it.
@@ -159,6 +161,8 @@ pub trait WorkRows {
     async fn put_action(&mut self, action: &Action, from: ActionState) -> Result<bool>;
     /// What is queued, running or waiting, by position.
     async fn queue(&mut self, session: SessionId) -> Result<Vec<Action>>;
+    /// All of a session, by time and position.
+    async fn actions(&mut self, session: SessionId) -> Result<Vec<Action>>;
     /// A free session whose first action may run, the one served longest ago, locked against other transactions.
     async fn candidate(&mut self, per_account: i64, now: Timestamp) -> Result<Option<SessionId>>;
     /// Puts a session at the end of the line.

@@ -107,6 +107,13 @@ pub trait Store: PullRequests + Send + Sync {
     /// Actions that are queued, running or waiting, by position.
     async fn queue(&self, session: SessionId) -> Result<Vec<Action>, StoreError>;
 
+    /// Every action of a session, done or not, by position and time.
+    async fn actions(&self, session: SessionId) -> Result<Vec<Action>, StoreError>;
+
+    /// A number that rises with every event of every session of the account: whoever saw it knows that nothing happened
+    /// since as long as it is the same.
+    async fn pulse(&self, account: AccountId) -> Result<i64, StoreError>;
+
     /// An action by id.
     async fn action(&self, id: ActionId) -> Result<Option<Action>, StoreError>;
 

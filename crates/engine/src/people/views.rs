@@ -85,6 +85,9 @@ async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem
     let open_requests: Vec<_> =
         store.requests(session.id).await?.into_iter().filter(|request| request.state == RequestState::Open).collect();
     let sandbox = store.sandboxes(session.id).await?.last().map(|record| record.state);
+    let actions = store.actions(session.id).await?;
+    let kind = |run: &Run| actions.iter().find(|action| action.id == run.action).map(|it| it.kind.name().to_owned());
+    let kinds = runs.iter().filter_map(|run| Some((run.id, kind(run)?))).collect();
     let now = shared.now();
     let mut worked = HashMap::new();
     for run in &runs {
@@ -101,6 +104,7 @@ async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem
         steps: views,
         queue,
         runs,
+        kinds,
         worked_ms,
         changes,
         open_requests,

@@ -193,6 +193,14 @@ impl<B: Backend> Store for B {
         self.read().await?.queue(session).await
     }
 
+    async fn actions(&self, session: SessionId) -> Result<Vec<Action>> {
+        self.read().await?.actions(session).await
+    }
+
+    async fn pulse(&self, account: AccountId) -> Result<i64> {
+        self.read().await?.pulse(account).await
+    }
+
     async fn action(&self, id: ActionId) -> Result<Option<Action>> {
         self.read().await?.action(id).await
     }

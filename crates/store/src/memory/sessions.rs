@@ -26,6 +26,11 @@ impl SessionRows for MemoryRows {
         Ok(sessions.find(|session| session.account == account && session.number == number).cloned())
     }
 
+    async fn pulse(&mut self, account: AccountId) -> Result<i64> {
+        let sessions = pick(&self.tables.sessions, |(session, _)| session.account == account);
+        Ok(sessions.iter().map(|(session, _)| session.last_event + 1).sum())
+    }
+
     async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>> {
         let rows = pick(&self.tables.sessions, |(session, _)| {
             session.account == account

@@ -39,6 +39,12 @@ impl WorkRows for MemoryRows {
         Ok(queue)
     }
 
+    async fn actions(&mut self, session: SessionId) -> Result<Vec<Action>> {
+        let mut actions = pick(&self.tables.actions, |action| action.session == session);
+        actions.sort_by_key(|action| (action.created_at, action.position, action.id));
+        Ok(actions)
+    }
+
     async fn candidate(&mut self, per_account: i64, now: Timestamp) -> Result<Option<SessionId>> {
         let mut line: Vec<_> = self
             .tables

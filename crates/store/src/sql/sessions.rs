@@ -27,6 +27,8 @@ macro_rules! sessions_where {
 }
 
 statements! {
+    PULSE("count what happened") =
+        "SELECT CAST(coalesce(sum(last_event), 0) + count(*) AS BIGINT) FROM sessions WHERE account = $1";
     ADD_SESSION("add a session") =
         "INSERT INTO sessions (id, number, account, repository, requester, title, prompt, mode, pr_mode, draft, labels,
             target_branch, base, budget, run_budget, agent_session, version, last_event, usage, archived, created_at,
@@ -110,6 +112,11 @@ impl SessionRows for SqlRows {
         number: SessionNumber,
     ) -> Result<Option<Session>, StoreError> {
         self.one(&SESSION_NUMBERED, values![account, number]).await?.as_ref().map(session).transpose()
+    }
+
+    async fn pulse(&mut self, account: AccountId) -> Result<i64, StoreError> {
+        let row = self.one(&PULSE, values![account]).await?;
+        row.map_or(Ok(0), |row| row.columns("pulse").int())
     }
 
     async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {

@@ -51,6 +51,7 @@ statements! {
     ACTION("read an action") = actions_where!("id = $1");
     QUEUE("read a queue") =
         actions_where!("session = $1 AND state IN ('queued', 'running', 'waiting') ORDER BY position");
+    ACTIONS("read actions") = actions_where!("session = $1 ORDER BY created_at, position, id");
     PUT_ACTION("write an action") =
         "UPDATE actions SET kind = $3, state = $4, attempts = $5, handed_back = $6, stop_requested = $7,
             not_before = $8
@@ -110,6 +111,10 @@ impl WorkRows for SqlRows {
 
     async fn queue(&mut self, session: SessionId) -> Result<Vec<Action>, StoreError> {
         self.all(&QUEUE, values![session]).await?.iter().map(action).collect()
+    }
+
+    async fn actions(&mut self, session: SessionId) -> Result<Vec<Action>, StoreError> {
+        self.all(&ACTIONS, values![session]).await?.iter().map(action).collect()
     }
 
     async fn candidate(&mut self, per_account: i64, now: Timestamp) -> Result<Option<SessionId>, StoreError> {

@@ -1,0 +1,60 @@
+//! The dashboard: files that are part of the program.
+
+use super::problem::Answer;
+use axum::{
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse as _, Response},
+};
+use rust_embed::RustEmbed;
+
+/// What `cargo xtask dashboard` built, or a page that says that nobody built it (`build.rs`).
+#[derive(RustEmbed)]
+#[folder = "$OUT_DIR/dashboard"]
+struct Files;
+
+/// Paths of programs: nothing there is a page.
+const NOT_PAGES: [&str; 5] = ["api/", "auth/", "graphql", "assets/", "metrics"];
+
+/// A file of the dashboard, or its page, which finds its way by the address.
+pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let name = if Files::get(path).is_some() { path } else { "index.html" };
+    if name != path && NOT_PAGES.iter().any(|prefix| path.starts_with(prefix)) {
+        return Answer::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address").into_response();
+    }
+    if !matches!(method, Method::GET | Method::HEAD) {
+        let message = "this address is only read";
+        return Answer::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message).into_response();
+    }
+    let Some(file) = Files::get(name) else {
+        return Answer::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address").into_response();
+    };
+    let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
+    // Names of assets hold their own hash, so what is behind one never changes.
+    let keep = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { file.data.into_response() };
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind(name)));
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        out.insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn kind(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
+        "json" | "webmanifest" => "application/json",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}

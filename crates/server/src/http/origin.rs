@@ -1,0 +1,148 @@
+//! Which names this server goes by, and which pages may use a browser's cookie.
+//!
+//! A page elsewhere can make a browser send requests here (forged requests, CSRF), and a name elsewhere can be pointed at
+//! this machine (DNS rebinding). Both are refused by looking at `Host` and `Origin`, which a page cannot choose.
+
+use axum::http::{HeaderMap, Method, header};
+use std::net::SocketAddr;
+
+/// The names of one server.
+#[derive(Debug, Clone)]
+pub struct Origins {
+    /// As in links: `https://runyard.example.org`, without a slash at the end.
+    public: String,
+    /// What `Host` may say, in lower case.
+    hosts: Vec<String>,
+}
+
+/// What is wrong with a public address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address of pages: give `https://` (or `http://`) and a host, as in https://runyard.example.org")]
+pub struct BadAddress(pub String);
+
+impl Origins {
+    /// The names of a server that listens at `address` and that people reach at `public`.
+    pub fn new(public: Option<&str>, address: SocketAddr) -> Result<Self, BadAddress> {
+        let here = format!("http://{address}");
+        let public = public.unwrap_or(&here).trim_end_matches('/').to_lowercase();
+        let bad = || BadAddress(public.clone());
+        let (scheme, host) = public.split_once("://").ok_or_else(bad)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        if !matches!(scheme, "http" | "https") || host.is_empty() || !host.chars().all(fits) {
+            return Err(bad());
+        }
+        let mut hosts = vec![host.to_owned(), address.to_string()];
+        if address.ip().is_loopback() {
+            hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", address.port())));
+        }
+        Ok(Self { public, hosts })
+    }
+
+    /// Where people find a page.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public)
+    }
+
+    /// True when browsers come over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.public.starts_with("https://")
+    }
+
+    /// True when a request is meant for this server.
+    pub fn is_ours(&self, headers: &HeaderMap) -> bool {
+        let mut lines = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (lines.next(), lines.next()) else { return false };
+        host.to_str().is_ok_and(|host| self.hosts.contains(&host.to_lowercase()))
+    }
+
+    /// True when a request that a cookie speaks for comes from a page of ours: a browser says so in `Origin` whenever it
+    /// matters, and `X-Runyard`, which no form and no picture can send, says that it was meant.
+    pub fn may_use_cookie(&self, method: &Method, headers: &HeaderMap, is_socket: bool) -> bool {
+        let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default());
+        let same = origin.is_some_and(|origin| self.is_own(origin));
+        if is_socket {
+            return same;
+        }
+        match *method {
+            Method::GET | Method::HEAD => origin.is_none() || same,
+            _ => same && headers.get("x-runyard").is_some_and(|value| value == "1"),
+        }
+    }
+
+    fn is_own(&self, origin: &str) -> bool {
+        origin == self.public
+            || origin
+                .strip_prefix("http://")
+                .is_some_and(|host| !self.is_secure() && self.hosts.iter().any(|it| it == host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn local() -> Origins {
+        Origins::new(None, SocketAddr::from(([127, 0, 0, 1], 8480))).expect("an address")
+    }
+
+    #[test]
+    fn other_names_are_not_ours() {
+        for host in ["127.0.0.1:8480", "localhost:8480", "LOCALHOST:8480", "[::1]:8480"] {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_str(host).expect("a value"));
+            assert!(local().is_ours(&headers), "{host}");
+        }
+        for lines in [
+            &[("host", "evil.example:8480")][..],
+            &[("host", "localhost:8481")],
+            &[("host", "localhost:8480"), ("host", "localhost:8480")],
+            &[],
+        ] {
+            assert!(!local().is_ours(&headers(lines)), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_page_may_use_the_cookie() {
+        let ours = ("origin", "http://localhost:8480");
+        let meant = ("x-runyard", "1");
+        let secure = Origins::new(Some("https://Runyard.example.org/"), SocketAddr::from(([10, 0, 0, 1], 80)));
+        let secure = secure.expect("an address");
+        assert_eq!(secure.url("/r/1"), "https://runyard.example.org/r/1");
+        assert!(local().may_use_cookie(&Method::POST, &headers(&[ours, meant]), false));
+        for lines in [
+            &[meant][..],
+            &[ours],
+            &[("origin", "null"), meant],
+            &[("origin", "http://evil.example"), meant],
+            &[("origin", "http://localhost:8480.evil.example"), meant],
+            &[("origin", "https://localhost:8480"), meant],
+            &[ours, ("x-runyard", "0")],
+        ] {
+            assert!(!local().may_use_cookie(&Method::POST, &headers(lines), false), "{lines:?}");
+        }
+        assert!(local().may_use_cookie(&Method::GET, &headers(&[]), false), "a link that is followed");
+        assert!(!local().may_use_cookie(&Method::GET, &headers(&[("origin", "http://evil.example")]), false));
+        assert!(!local().may_use_cookie(&Method::GET, &headers(&[]), true), "a socket always says where it is from");
+        assert!(local().may_use_cookie(&Method::GET, &headers(&[ours]), true));
+        let plain = headers(&[("origin", "http://runyard.example.org"), meant]);
+        assert!(!secure.may_use_cookie(&Method::POST, &plain, false), "the same host without TLS");
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_refused() {
+        let here = SocketAddr::from(([127, 0, 0, 1], 1));
+        for text in ["", "runyard", "ftp://x", "https://", "https://a/b", "https://user@host", "http://a b"] {
+            assert!(Origins::new(Some(text), here).is_err(), "{text}");
+        }
+    }
+}

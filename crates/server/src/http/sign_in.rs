@@ -1,0 +1,182 @@
+//! Coming in and going out: passwords, links that are handed over.
+
+use super::{State, problem::Answer, read};
+use crate::{
+    bearer::{self, Kind},
+    brake::TooMany,
+    gate::Refusal,
+    password,
+    people::checked_email,
+    time,
+};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{ConnectInfo, Path, State as Shared},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use domain::{Link, LinkPurpose, Member, Role, SignIn, SignInId, UserId, Welcome};
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, sync::Arc};
+use zeroize::Zeroizing;
+
+type Result<T> = std::result::Result<T, Answer>;
+
+/// What a page needs to know before anybody is signed in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Situation {
+    signed_in: bool,
+    /// Nobody can sign in yet: the first admin opens the link that the server printed.
+    first_admin: bool,
+}
+
+pub async fn state(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Result<Json<Situation>> {
+    let signed_in = match state.gate.caller(&headers).await {
+        Ok(_) => true,
+        Err(Refusal::Store(error)) => return Err(error.into()),
+        Err(_) => false,
+    };
+    let first_admin = !signed_in && !crate::people::somebody_can_sign_in(state.access.as_ref(), state.account).await?;
+    Ok(Json(Situation { signed_in, first_admin }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    email: String,
+    password: Zeroizing<String>,
+}
+
+pub async fn sign_in(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response> {
+    state.own_page(&Method::POST, &headers)?;
+    let given: Credentials = read(&headers, &body)?;
+    state.brake.attempt(Some(&given.email), from.ip()).map_err(too_many)?;
+    let (member, phc) = state.access.credentials(state.account, given.email.trim()).await?.unzip();
+    let right = state.passwords.verify(given.password, phc).await;
+    let Some(member) = member.filter(|_| right) else {
+        tracing::info!(from = %from.ip(), "a sign-in was refused");
+        let message = "mail address or password is wrong";
+        return Err(Answer::new(StatusCode::UNAUTHORIZED, "bad-credentials", message));
+    };
+    let_in(&state, &headers, &member).await
+}
+
+pub async fn sign_out(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Result<Response> {
+    state.own_page(&Method::POST, &headers)?;
+    match state.gate.caller(&headers).await {
+        Ok(caller) => {
+            if let crate::gate::Proof::SignIn(id, _) = caller.proof {
+                state.access.end_sign_in(id).await?;
+            }
+        }
+        Err(Refusal::Store(error)) => return Err(error.into()),
+        Err(_) => {}
+    }
+    Ok(with_cookie(&state.gate.forget()))
+}
+
+/// What a link is for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    purpose: LinkPurpose,
+    email: Option<String>,
+    role: Role,
+    expires_at: String,
+}
+
+pub async fn link(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Path(value): Path<String>,
+) -> Result<Json<Offer>> {
+    state.brake.attempt(None, from.ip()).map_err(too_many)?;
+    let link = found(&state, &value).await?;
+    let Link { purpose, email, role, expires_at, .. } = link;
+    Ok(Json(Offer { purpose, email, role, expires_at: time::rfc3339(expires_at) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Introduction {
+    name: Option<String>,
+    email: Option<String>,
+    password: Zeroizing<String>,
+}
+
+pub async fn use_link(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Path(value): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response> {
+    state.own_page(&Method::POST, &headers)?;
+    let given: Introduction = read(&headers, &body)?;
+    state.brake.attempt(None, from.ip()).map_err(too_many)?;
+    let link = found(&state, &value).await?;
+    let name = match (link.purpose, given.name) {
+        (LinkPurpose::PasswordReset, _) => None,
+        (_, name) => {
+            let name = name.unwrap_or_default();
+            Some(crate::people::checked_name(&name).map_err(|why| Answer::bad(why).field("name"))?)
+        }
+    };
+    let email = match (&link.email, given.email) {
+        (Some(_), _) => None,
+        (None, email) => {
+            let email = email.unwrap_or_default();
+            Some(checked_email(&email).map_err(|why| Answer::bad(why).field("email"))?)
+        }
+    };
+    let known: Vec<&str> = [&name, &email, &link.email].into_iter().flatten().map(String::as_str).collect();
+    password::check(&given.password, &known).map_err(|why| Answer::bad(why.to_string()).field("password"))?;
+    let password = state.passwords.hash(given.password).await;
+    let (_, hash) = bearer::read(&value).ok_or_else(expired)?;
+    let welcome = Welcome { id: UserId::new(state.mint.as_ref()), name, email, password };
+    let member = state.access.use_link(hash, &welcome, state.clock.now()).await?.ok_or_else(expired)?;
+    let_in(&state, &headers, &member).await
+}
+
+async fn found(state: &State, value: &str) -> Result<Link> {
+    let Some((Kind::Link, hash)) = bearer::read(value) else { return Err(expired()) };
+    state.access.link(hash, state.clock.now()).await?.ok_or_else(expired)
+}
+
+fn expired() -> Answer {
+    let message = "this link was used already, was taken back, or is too old: ask for another one";
+    Answer::new(StatusCode::NOT_FOUND, "link-expired", message)
+}
+
+/// Makes a new sign-in, whatever the browser had before, so that nobody can have chosen its cookie.
+async fn let_in(state: &State, headers: &HeaderMap, member: &Member) -> Result<Response> {
+    let (value, hash) = bearer::mint(Kind::SignIn);
+    let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    let agent = agent.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
+    let now = state.clock.now();
+    let id = SignInId::new(state.mint.as_ref());
+    let new = SignIn { id, user: member.user.id, agent, created_at: now, used_at: now };
+    state.access.add_sign_in(&new, hash).await?;
+    Ok(with_cookie(&state.gate.keep(value.expose())))
+}
+
+fn with_cookie(line: &str) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if let Ok(mut value) = HeaderValue::from_str(line) {
+        value.set_sensitive(true);
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}
+
+fn too_many(TooMany(wait): TooMany) -> Answer {
+    let message = format!("too many attempts; try again in {} s", wait.as_secs() + 1);
+    Answer::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", message).after(wait)
+}

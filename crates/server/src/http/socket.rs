@@ -1,0 +1,155 @@
+//! GraphQL over a WebSocket: subscriptions, for as long as whoever opened it may come in.
+
+use super::{State, graphql::caller, problem::Answer};
+use crate::{
+    gate::{Proof, Refusal},
+    graphql::{Call, Schema},
+};
+use async_graphql::{Data, Executor, Request, Response, ServerError};
+use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use axum::{
+    extract::{
+        State as Shared, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket},
+    },
+    http::{HeaderMap, Method, StatusCode, header},
+    response::Response as HttpResponse,
+};
+use futures::{SinkExt as _, Stream, StreamExt as _, stream::BoxStream};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Whether somebody may still come in is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// Whoever does not begin in this time is sent away.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever says nothing for this long, not even a ping, is gone.
+const SILENCE: Duration = Duration::from_secs(90);
+/// Subscriptions of one connection.
+const MOST_STREAMS: usize = 32;
+/// The longest message that is taken.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+/// Of what a viewer does not read, so much is kept; after that nothing is read from the record for them.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// The one sub-protocol that is spoken.
+const PROTOCOL: &str = "graphql-transport-ws";
+/// Close codes of the protocol: <https://github.com/enisdenny/graphql-ws/blob/master/PROTOCOL.md>.
+const FORBIDDEN: u16 = 4403;
+/// RFC 6455: the server goes down.
+const GOING_AWAY: u16 = 1001;
+
+pub async fn open(
+    Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
+    protocol: Result<GraphQLProtocol, StatusCode>,
+    upgrade: WebSocketUpgrade,
+) -> Result<HttpResponse, Answer> {
+    let caller = caller(&state, &Method::GET, &headers, true).await?;
+    let told = || Answer::bad("ask for the sub-protocol graphql-transport-ws");
+    let protocol = protocol.map_err(|_| told())?;
+    // An older protocol of almost the same name has no way to say what the limits here say.
+    if headers.get(header::SEC_WEBSOCKET_PROTOCOL).is_none_or(|name| name != PROTOCOL) {
+        return Err(told());
+    }
+    let upgrade = upgrade
+        .protocols([PROTOCOL])
+        .max_message_size(LONGEST_MESSAGE)
+        .max_frame_size(LONGEST_MESSAGE)
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER + 8 * 1024 * 1024);
+    Ok(upgrade.on_upgrade(move |socket| serve(state, socket, protocol, caller)))
+}
+
+async fn serve(state: Arc<State>, socket: WebSocket, protocol: GraphQLProtocol, caller: crate::gate::Caller) {
+    let proof = caller.proof;
+    let mut data = Data::default();
+    data.insert(Call::shared(&state, caller));
+    let (mut sink, stream) = socket.split();
+    let viewer = Viewer { schema: state.schema.clone(), live: Arc::default() };
+    let over = {
+        let talk = GraphQLWebSocket::new_with_pair(&mut sink, Box::pin(begins_in_time(stream)), viewer, protocol)
+            .with_data(data)
+            .keepalive_timeout(SILENCE)
+            .serve();
+        tokio::select! {
+            () = talk => None,
+            () = revoked(&state, proof) => Some((FORBIDDEN, "you are not signed in any more")),
+            () = state.down.cancelled() => Some((GOING_AWAY, "the server goes down; come again")),
+        }
+    };
+    if let Some((code, reason)) = over {
+        let _ = sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    }
+}
+
+/// Completes when whoever has this proof may not come in any more.
+async fn revoked(state: &State, proof: Proof) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        match state.gate.again(proof).await {
+            Ok(_) => {}
+            // The record may be back in a moment, and what is shown until then was allowed.
+            Err(Refusal::Store(error)) => tracing::warn!(%error, "a viewer's sign-in could not be looked at"),
+            Err(Refusal::Unauthenticated | Refusal::Expired) => return,
+        }
+    }
+}
+
+/// The messages of a viewer, which end when the first one does not come in time.
+fn begins_in_time<S>(stream: S) -> impl Stream<Item = Result<Message, axum::Error>> + Send
+where
+    S: Stream<Item = Result<Message, axum::Error>> + Send + Unpin,
+{
+    futures::stream::unfold((stream, false), |(mut stream, began)| async move {
+        let next = if began {
+            stream.next().await
+        } else {
+            tokio::time::timeout(BEGIN_WITHIN, stream.next()).await.ok().flatten()
+        };
+        Some((next?, (stream, true)))
+    })
+}
+
+/// The schema for one connection, which has so many subscriptions at once and no more.
+#[derive(Clone)]
+struct Viewer {
+    schema: Schema,
+    live: Arc<AtomicUsize>,
+}
+
+/// One subscription that lives.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Executor for Viewer {
+    async fn execute(&self, request: Request) -> Response {
+        self.schema.execute(request).await
+    }
+
+    fn execute_stream(&self, request: Request, session_data: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        let place = Place(Arc::clone(&self.live));
+        if self.live.fetch_add(1, Ordering::Relaxed) >= MOST_STREAMS {
+            let told = format!("one connection has at most {MOST_STREAMS} subscriptions");
+            let refused = Response::from_errors(vec![ServerError::new(told, None)]);
+            return futures::stream::once(async move {
+                drop(place);
+                refused
+            })
+            .boxed();
+        }
+        let stream = Executor::execute_stream(&self.schema, request, session_data);
+        stream.inspect(move |_| _ = &place).boxed()
+    }
+}

@@ -1,0 +1,110 @@
+//! People of the account: who may come in, and the links that let them.
+
+use crate::bearer::{self, Kind};
+use domain::{AccountId, Clock, Link, LinkId, LinkPurpose, Mint, Role, UserId};
+use secrets::Secret;
+use std::time::Duration;
+use store::{Access, StoreError};
+
+/// How long a link works.
+const LINK_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long one that makes an admin, or gives a password, works.
+const STRONG_LINK_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// True when an admin can sign in.
+pub async fn somebody_can_sign_in(access: &dyn Access, account: AccountId) -> Result<bool, StoreError> {
+    let members = access.members(account).await?;
+    Ok(members.iter().any(|member| member.active && member.has_password && member.user.role == Role::Admin))
+}
+
+/// For whom a link is made.
+#[derive(Debug, Clone)]
+pub struct LinkFor {
+    /// What it is for.
+    pub purpose: LinkPurpose,
+    /// Whose; none for the first admin.
+    pub email: Option<String>,
+    /// The role that it gives.
+    pub role: Role,
+    /// Who makes it; none for the command line.
+    pub by: Option<UserId>,
+}
+
+/// Makes a link; its value is for whoever it is handed to, and is not kept.
+pub async fn make_link(
+    access: &dyn Access,
+    account: AccountId,
+    (clock, mint): (&dyn Clock, &dyn Mint),
+    wanted: LinkFor,
+) -> Result<(Secret, Link), StoreError> {
+    let (value, hash) = bearer::mint(Kind::Link);
+    let lasts = match wanted.purpose {
+        LinkPurpose::Invitation => LINK_LASTS,
+        LinkPurpose::FirstAdmin | LinkPurpose::PasswordReset => STRONG_LINK_LASTS,
+    };
+    let now = clock.now();
+    let link = Link {
+        id: LinkId::new(mint),
+        account,
+        purpose: wanted.purpose,
+        email: wanted.email,
+        role: wanted.role,
+        invited_by: wanted.by,
+        created_at: now,
+        expires_at: now.after(lasts),
+    };
+    access.add_link(&link, hash).await?;
+    Ok((value, link))
+}
+
+/// A mail address as people write it; what is wrong with it, else.
+pub fn checked_email(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let fits = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '<' | '>' | ',' | ';' | '"');
+    let good =
+        text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.len() > 1 && !host.contains('@'));
+    if good && text.len() <= 254 && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("give a mail address, as in ada@example.org".to_owned())
+    }
+}
+
+/// A name that can stand in a commit and on a page; what is wrong with it, else.
+pub fn checked_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    // Directions and invisible characters would let one name look like another.
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '<' | '>' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    match text.chars().count() {
+        0 => Err("give a name".to_owned()),
+        101.. => Err("a name has at most 100 characters".to_owned()),
+        _ if text.chars().any(hidden) => {
+            Err("a name has no `<`, no `>`, and no characters that cannot be seen".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_names_are_checked() {
+        for good in ["ada@example.org", " a@b ", "ünï@exämple.org", "a+b@c.d"] {
+            assert!(checked_email(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "ada", "@example.org", "ada@", "a@b@c", "a b@c", "a@b\n", "<a@b>", &format!("{}@b", "a".repeat(260))]
+        {
+            assert!(checked_email(bad.trim_end_matches(' ')).is_err() || bad == "a@b\n", "{bad}");
+        }
+        assert_eq!(checked_name("  Ada Lovelace "), Ok("Ada Lovelace".to_owned()));
+        for bad in ["", " ", "Ada\u{202e}", "A\u{200b}da", "<b>", &"x".repeat(101)] {
+            assert!(checked_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}
