@@ -104,6 +104,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The account that this engine works for.
+    pub fn account(&self) -> AccountId {
+        self.shared.account.id
+    }
+
     /// Does what `who` asks; the server's own user when nobody is named.
     pub async fn call(&self, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
         people::handle(&self.shared, who, command).await

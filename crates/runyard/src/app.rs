@@ -9,17 +9,36 @@ use crate::{
     render::Style,
     screen::Screen,
 };
-use domain::Clock;
+use domain::{AccountId, Clock};
 use engine::{Person, Problem};
 use futures::future::BoxFuture;
 use jiff::tz::TimeZone;
 use secrets::Known;
 use std::{io::IsTerminal as _, sync::Arc};
+use store::{Access, Store};
 use tokio::sync::mpsc;
 
 /// Puts the parts together: with workers, or only to look things up.
-pub type Compose =
-    Box<dyn Fn(&Config, Person, Workers) -> BoxFuture<'static, Result<Arc<dyn Backend>, Problem>> + Send + Sync>;
+pub type Compose = Box<dyn Fn(&Config, Person, Workers) -> BoxFuture<'static, Result<Composed, Problem>> + Send + Sync>;
+
+/// Parts that were put together.
+pub struct Composed {
+    /// What answers commands.
+    pub backend: Arc<dyn Backend>,
+    /// What pages need beside it; none for a stand-in.
+    pub pages: Option<Pages>,
+}
+
+/// What pages need beside what answers commands.
+#[derive(Clone)]
+pub struct Pages {
+    /// The record.
+    pub store: Arc<dyn Store>,
+    /// Who may come in.
+    pub access: Arc<dyn Access>,
+    /// Into which account.
+    pub account: AccountId,
+}
 
 /// Whether an embedded server does work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

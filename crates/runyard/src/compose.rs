@@ -1,7 +1,7 @@
 //! The one place where the parts are put together.
 
 use crate::{
-    app::{Compose, Workers},
+    app::{Compose, Composed, Pages, Workers},
     config::Config,
     control::Backend,
     exit::chain,
@@ -25,13 +25,19 @@ pub fn compose(known: Known) -> Compose {
     Box::new(move |config, owner, workers| {
         let (config, known) = (config.clone(), known.clone());
         Box::pin(async move {
-            let engine = start(&config, owner, workers, known.clone()).await?;
-            Ok(Arc::new(Embedded { engine, known }) as Arc<dyn Backend>)
+            let (engine, store) = start(&config, owner, workers, known.clone()).await?;
+            let pages = Pages { store: store.clone(), access: store, account: engine.account() };
+            Ok(Composed { backend: Arc::new(Embedded { engine, known }), pages: Some(pages) })
         })
     })
 }
 
-async fn start(config: &Config, owner: Person, workers: Workers, known: Known) -> Result<Arc<Engine>, Problem> {
+async fn start(
+    config: &Config,
+    owner: Person,
+    workers: Workers,
+    known: Known,
+) -> Result<(Arc<Engine>, Arc<SqlStore>), Problem> {
     faultpoint::arm().map_err(|why| Problem::new(ProblemCode::BadRequest, format!("the faults to make: {why}")))?;
     let location = config.database_url();
     if config.values.database_url.is_none() {
@@ -53,14 +59,14 @@ async fn start(config: &Config, owner: Person, workers: Workers, known: Known) -
         Err(SecretError::Unset(_)) => None,
         Err(error) => return Err(Problem::new(ProblemCode::Environment, chain(&error))),
     };
-    Engine::start(Parts {
+    let engine = Engine::start(Parts {
         settings: config.engine_settings(claude),
         store: store.clone(),
         secrets: Secrets {
             key,
             key_name: config.values.key_secret.clone(),
             known,
-            vault: store,
+            vault: store.clone(),
             keyring: config.keyring.clone(),
         },
         clock: Arc::new(SystemClock::new()),
@@ -70,7 +76,8 @@ async fn start(config: &Config, owner: Person, workers: Workers, known: Known) -
         alone: is_sqlite(&location),
         work: workers == Workers::Run,
     })
-    .await
+    .await?;
+    Ok((engine, store))
 }
 
 /// Makes the database file, empty, when there is none, so that it (and with it the files that SQLite puts beside it) is

@@ -1,7 +1,7 @@
 //! Finds the server of the data directory, or becomes it for the command's lifetime.
 
 use crate::{
-    app::{App, Workers},
+    app::{App, Composed, Pages, Workers},
     control::{self, Backend, Client, ConnectError, Server},
     data_dir::{self, Holder, Lock, Ownership},
     exit::{Exit, Failure},
@@ -22,6 +22,8 @@ pub struct Connection {
 /// The server in this process.
 pub struct Embedded {
     backend: Arc<dyn Backend>,
+    /// What pages need beside it.
+    pub pages: Option<Pages>,
     _server: Server,
     _lock: Lock,
 }
@@ -30,11 +32,16 @@ impl Embedded {
     /// Takes the parts, listens, and owns the data directory until it is dropped.
     pub async fn start(app: &App, lock: Lock, workers: Workers) -> Result<Self, Failure> {
         crate::log::start(&app.config, app.name, app.verbose, &app.known)?;
-        let backend = (app.compose)(&app.config, app.who.clone(), workers).await?;
+        let Composed { backend, pages } = (app.compose)(&app.config, app.who.clone(), workers).await?;
         let server = control::listen(&app.config.data_dir, Arc::clone(&backend)).map_err(|error| {
             Failure::environment(format!("failed to listen in {}: {error}", app.config.data_dir.display()))
         })?;
-        Ok(Self { backend, _server: server, _lock: lock })
+        Ok(Self { backend, pages, _server: server, _lock: lock })
+    }
+
+    /// What answers commands.
+    pub fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.backend)
     }
 
     /// Completes when this server may do no work any more, with why.

@@ -63,7 +63,7 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code());
 }
 
-fn run(cli: Cli, known: &Known) -> Result<Exit, Failure> {
+fn run(mut cli: Cli, known: &Known) -> Result<Exit, Failure> {
     let style = app::style(cli.global.color);
     let live = io::stdout().is_terminal() && io::stderr().is_terminal();
     let mut screen = Screen::new(Box::new(io::stdout()), Box::new(io::stderr()), live, style);
@@ -73,6 +73,9 @@ fn run(cli: Cli, known: &Known) -> Result<Exit, Failure> {
         Command::Version(json) => return Ok(commands::version(&mut screen, *json)),
         Command::Lint(args) => return Ok(commands::lint(&mut screen, args)),
         _ => {}
+    }
+    if let Command::Serve(args) = &cli.command {
+        cli.global.set.extend(args.as_settings());
     }
     let config = app::configuration(&cli.global)?;
     for warning in &config.warnings {
@@ -114,7 +117,7 @@ fn run(cli: Cli, known: &Known) -> Result<Exit, Failure> {
 fn name(command: &Command) -> &'static str {
     match command {
         Command::Run(_) => "run",
-        Command::Serve => "serve",
+        Command::Serve(_) => "serve",
         Command::Session(_) | Command::Attach(_) => "session",
         Command::Repo(_) => "repo",
         Command::Pr(_) => "pr",
@@ -133,7 +136,7 @@ fn name(command: &Command) -> &'static str {
 async fn dispatch(app: &mut App, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => commands::run(app, args).await,
-        Command::Serve => commands::serve(app).await,
+        Command::Serve(_) => commands::serve(app).await,
         Command::Session(command) => commands::session(app, command).await,
         Command::Attach(args) => commands::session(app, SessionCommand::Attach(args)).await,
         Command::Repo(command) => commands::repo(app, command).await,

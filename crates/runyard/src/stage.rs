@@ -1,7 +1,7 @@
 //! A stage for tests: the real command line on the real control socket, with a play instead of the engine.
 
 use crate::{
-    app::App,
+    app::{App, Composed},
     config::{Config, Flags, Surroundings},
     control::Backend,
     fixtures,
@@ -175,7 +175,7 @@ pub fn person(dir: &Path, play: &Arc<Play>, typed: Option<&[&'static str]>) -> S
         zone: jiff::tz::TimeZone::UTC,
         compose: Box::new(move |_, _, _| {
             let play: Arc<dyn Backend> = Arc::clone(&play) as Arc<dyn Backend>;
-            Box::pin(async move { Ok(play) })
+            Box::pin(async move { Ok(Composed { backend: play, pages: None }) })
         }),
         known: secrets::Known::nothing(),
         name: "run",

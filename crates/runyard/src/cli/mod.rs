@@ -31,6 +31,25 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Where to listen for browsers and programs; nowhere when it is empty [env: RUNYARD_LISTEN] [default: 127.0.0.1:8480]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// How people reach this server, such as https://runyard.example.org [env: RUNYARD_PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+impl ServeArgs {
+    /// The same as `--set` would say it.
+    pub fn as_settings(&self) -> impl Iterator<Item = String> {
+        let named = [("listen", &self.listen), ("public_url", &self.public_url)];
+        named.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?)))
+    }
+}
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
@@ -70,7 +89,7 @@ pub enum Command {
     /// Keep workers up and answer other commands until stopped
     #[command(after_help = "Other commands on the same data directory then talk to this server; detaching from them \
                             stops nothing.")]
-    Serve,
+    Serve(ServeArgs),
     /// Work with sessions
     #[command(subcommand, visible_alias = "s")]
     Session(SessionCommand),

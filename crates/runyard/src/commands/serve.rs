@@ -1,32 +1,85 @@
 //! `runyard serve`.
 
 use crate::{
-    app::{App, Workers},
+    app::{App, Pages, Workers},
+    config::Listen,
     connect::{Embedded, lock_for_serve},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, chain},
 };
+use domain::SystemMint;
+use server::{Parts, Server, StartError};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Keeps workers up until Ctrl-C or SIGTERM. What runs then is handed back: the next server carries on.
+/// Keeps workers up, and pages, until Ctrl-C or SIGTERM. What runs then is handed back: the next server carries on.
 pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| Failure::environment(format!("failed to listen for signals: {error}")))?;
     let lock = lock_for_serve(app).await?;
     let server = Embedded::start(app, lock, Workers::Run).await?;
+    let pages = match (&server.pages, app.config.values.listen) {
+        (Some(pages), Some(Listen(address))) => Some(open(app, &server, pages, address).await?),
+        _ => None,
+    };
     let (pid, dir) = (std::process::id(), app.config.data_dir.display());
     let text = format!("serving {dir} with {} workers (process {pid}); Ctrl-C stops", app.config.values.workers.0);
     app.screen.line(text);
-    tokio::select! {
-        _ = app.interrupts.recv() => {}
-        _ = terminate.recv() => {}
-        failure = server.superseded() => {
-            server.stop().await;
-            return Err(failure);
+    if let Some(pages) = &pages {
+        app.screen.line(format!("listening at {}", pages.url()));
+        if let Some(link) = pages.first_admin() {
+            app.screen.line(format!("nobody can sign in yet: the first admin opens {link} (once, within a day)"));
         }
     }
-    app.screen.note("stopping; what runs carries on with the next server (Ctrl-C again quits at once)");
+    let failure = tokio::select! {
+        _ = app.interrupts.recv() => None,
+        _ = terminate.recv() => None,
+        failure = server.superseded() => Some(failure),
+    };
+    if failure.is_none() {
+        app.screen.note("stopping; what runs carries on with the next server (Ctrl-C again quits at once)");
+    }
+    let stop = async {
+        if let Some(pages) = pages {
+            pages.stop().await;
+        }
+        server.stop().await;
+    };
     tokio::select! {
-        () = server.stop() => Ok(Exit::Done),
+        () = stop => failure.map_or(Ok(Exit::Done), Err),
         _ = app.interrupts.recv() => Ok(Exit::Stopped),
+    }
+}
+
+/// Listens for browsers and programs. When the default address is taken, a free port will do: a second server on one
+/// machine is no mistake.
+async fn open(app: &mut App, server: &Embedded, pages: &Pages, address: SocketAddr) -> Result<Server, Failure> {
+    let parts = |listen| Parts {
+        backend: server.backend(),
+        store: Arc::clone(&pages.store),
+        access: Arc::clone(&pages.access),
+        account: pages.account,
+        clock: Arc::clone(&app.clock),
+        mint: Arc::new(SystemMint),
+        listen,
+        public_url: app.config.values.public_url.clone(),
+    };
+    let is_default = app.config.is_default("listen");
+    match Server::start(parts(address)).await {
+        Err(StartError::Listen { source, .. }) if is_default && source.kind() == std::io::ErrorKind::AddrInUse => {
+            let opened =
+                Server::start(parts(SocketAddr::new(address.ip(), 0))).await.map_err(|error| failure(&error))?;
+            app.screen.note(&format!("{address} is taken, so another port is used; --listen chooses one"));
+            Ok(opened)
+        }
+        opened => opened.map_err(|error| failure(&error)),
+    }
+}
+
+fn failure(error: &StartError) -> Failure {
+    let told = Failure::environment(chain(error));
+    match error {
+        StartError::Listen { .. } => told.mend("choose another address with --listen, or none with --listen ''"),
+        StartError::PublicUrl(_) => told.mend("mend public_url"),
+        StartError::Store(_) => told,
     }
 }

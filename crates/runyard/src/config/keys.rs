@@ -1,7 +1,7 @@
 //! Every setting: its key, type, default and meaning. The one table behind the file, the environment, flags,
 //! `config show` and `docs/configuration.md`.
 
-use super::setting::{ApiAddress, Bytes, Count, LogFilter, Processors, Program, Raw, Setting};
+use super::setting::{ApiAddress, Bytes, Count, Listen, LogFilter, Processors, Program, Raw, Setting};
 use agent::ProgramDigest;
 use domain::{MicroUsd, PrMode};
 use sandbox::local::Requirement;
@@ -81,7 +81,11 @@ keys! {
     workers: Count<1, 256> = "2" as "workers";
     /// How many sessions of one account are worked on at once, over all servers.
     per_account: Count<1, 10_000> = "4" as "per_account";
-    /// How people reach this server's pages; shown in pull requests.
+    /// Where `runyard serve` listens for browsers and programs; nowhere when it is empty.
+    /// When the default is taken by another program, a free port is chosen.
+    listen: Option<Listen> = "127.0.0.1:8480" as "listen";
+    /// How people reach this server's pages, such as `https://runyard.example.org`; shown in links and pull requests.
+    /// Default: where it listens.
     public_url: Option<String> = "" as "public_url";
     /// Your name, as git knows you. Default: git's `user.name`, else the login name.
     user_name: Option<String> = "" as "user.name";

@@ -10,7 +10,7 @@ mod settings;
 mod show;
 
 pub use keys::{KEYS, Key, Values};
-pub use setting::{Raw, Setting};
+pub use setting::{Listen, Raw, Setting};
 pub use show::{render_json, render_text};
 
 use domain::MicroUsd;
@@ -116,6 +116,13 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// What a person should know, such as variables that look misspelt.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// True when nobody set a key.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.origins.get(key).is_none_or(|origin| *origin == Origin::Default)
+    }
 }
 
 /// Variables that begin with `RUNYARD_` and are no settings.

@@ -2,6 +2,7 @@
 
 use domain::{MicroUsd, PrMode};
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -160,6 +161,23 @@ impl Setting for ApiAddress {
 
     fn show(&self) -> String {
         quoted(&self.0)
+    }
+}
+
+/// An address to listen at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl Setting for Listen {
+    const SHAPE: &'static str = "an address and a port such as 127.0.0.1:8480";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        let text = raw.text().ok_or_else(|| raw.wrong::<Self>())?.trim();
+        text.parse().map(Self).map_err(|_| raw.wrong::<Self>())
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0.to_string())
     }
 }
 
