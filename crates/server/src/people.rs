@@ -94,13 +94,12 @@ mod tests {
 
     #[test]
     fn addresses_and_names_are_checked() {
-        for good in ["ada@example.org", " a@b ", "ünï@exämple.org", "a+b@c.d"] {
-            assert!(checked_email(good).is_ok(), "{good}");
+        for good in ["ada@example.org", " a@bc ", "ünï@exämple.org", "a+b@c.d", "a@bc\n"] {
+            assert!(checked_email(good).is_ok(), "{good:?}");
         }
-        for bad in
-            ["", "ada", "@example.org", "ada@", "a@b@c", "a b@c", "a@b\n", "<a@b>", &format!("{}@b", "a".repeat(260))]
-        {
-            assert!(checked_email(bad.trim_end_matches(' ')).is_err() || bad == "a@b\n", "{bad}");
+        let long = format!("{}@bc", "a".repeat(260));
+        for bad in ["", "ada", "@example.org", "ada@", "a@b@c", "a b@cd", "a@b\nc", "<a@bc>", &long] {
+            assert!(checked_email(bad).is_err(), "{bad:?}");
         }
         assert_eq!(checked_name("  Ada Lovelace "), Ok("Ada Lovelace".to_owned()));
         for bad in ["", " ", "Ada\u{202e}", "A\u{200b}da", "<b>", &"x".repeat(101)] {

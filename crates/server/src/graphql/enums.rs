@@ -9,8 +9,6 @@ macro_rules! remote {
         $(#[doc = $doc])*
         #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $(
-            #[doc = stringify!($variant)]
-            #[graphql(visible = true)]
             $variant,
         )* }
 

@@ -1,0 +1,198 @@
+//! Subscriptions: every event once and in order, for as long as the viewer may look.
+
+use crate::world::{Guest, World, code};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest as _,
+        http::{HeaderName, HeaderValue},
+    },
+};
+
+/// Longer than anything here takes; it is only reached when something is wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn connect(world: &World, headers: &[(&str, String)]) -> Result<Socket, Error> {
+    let mut request = format!("ws://{}/graphql/ws", world.server.address()).into_client_request().expect("a request");
+    for (name, value) in headers {
+        let name: HeaderName = name.parse().expect("a name");
+        request.headers_mut().append(name, HeaderValue::from_str(value).expect("a value"));
+    }
+    connect_async(request).await.map(|(socket, _)| socket)
+}
+
+fn of_browser(world: &World, guest: &Guest) -> Vec<(&'static str, String)> {
+    let (name, value) = guest.proof.clone().expect("a proof");
+    vec![(name, value), ("origin", world.origin()), ("sec-websocket-protocol", "graphql-transport-ws".to_owned())]
+}
+
+async fn viewer(world: &World, guest: &Guest) -> Socket {
+    let mut socket = connect(world, &of_browser(world, guest)).await.expect("connects");
+    say(&mut socket, &json!({ "type": "connection_init" })).await;
+    assert_eq!(heard(&mut socket).await["type"], "connection_ack");
+    socket
+}
+
+async fn say(socket: &mut Socket, message: &Value) {
+    socket.send(Message::text(message.to_string())).await.expect("sends");
+}
+
+async fn heard(socket: &mut Socket) -> Value {
+    match next(socket).await {
+        Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
+        other => panic!("not a text: {other:?}"),
+    }
+}
+
+async fn next(socket: &mut Socket) -> Message {
+    let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time");
+    message.expect("a message").expect("a whole one")
+}
+
+async fn follow(socket: &mut Socket, id: &str, after: i64) {
+    let query = format!("subscription {{ events(session: 1, after: {after}) {{ number payload }} }}");
+    say(socket, &json!({ "type": "subscribe", "id": id, "payload": { "query": query } })).await;
+}
+
+/// The number and the text of the next event.
+async fn event(socket: &mut Socket) -> (i64, String) {
+    let message = heard(socket).await;
+    let event = &message["payload"]["data"]["events"];
+    (
+        event["number"].as_i64().unwrap_or_else(|| panic!("no event: {message}")),
+        event["payload"]["text"].as_str().expect("text").to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_viewer_that_was_away_gets_what_it_missed_once() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    world.stand_in.happen("one");
+    world.stand_in.happen("two");
+    let mut first = viewer(&world, &ada).await;
+    follow(&mut first, "a", 0).await;
+    assert_eq!(event(&mut first).await, (1, "one".to_owned()));
+    assert_eq!(event(&mut first).await, (2, "two".to_owned()));
+    world.stand_in.happen("three");
+    assert_eq!(event(&mut first).await, (3, "three".to_owned()));
+    drop(first);
+    world.stand_in.happen("four");
+    let mut second = viewer(&world, &ada).await;
+    follow(&mut second, "a", 3).await;
+    world.stand_in.happen("five");
+    assert_eq!(event(&mut second).await, (4, "four".to_owned()));
+    assert_eq!(event(&mut second).await, (5, "five".to_owned()));
+}
+
+#[tokio::test]
+async fn only_our_own_page_may_open_a_socket_with_a_cookie() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let robot = world.token(&ada, false).await;
+    let good = of_browser(&world, &ada);
+    let without = |name: &str| good.iter().filter(|(it, _)| *it != name).cloned().collect::<Vec<_>>();
+    let with = |name: &'static str, value: &str| {
+        let mut headers = without(name);
+        headers.push((name, value.to_owned()));
+        headers
+    };
+    for (headers, status) in [
+        (without("origin"), 403),
+        (with("origin", "null"), 403),
+        (with("origin", "http://evil.example"), 403),
+        (with("origin", &format!("{}.evil.example", world.origin())), 403),
+        (without("cookie"), 401),
+        (with("cookie", "runyard=rys_0"), 401),
+        (without("sec-websocket-protocol"), 400),
+        (with("sec-websocket-protocol", "graphql-ws"), 400),
+    ] {
+        match connect(&world, &headers).await {
+            Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), status, "{headers:?}"),
+            other => panic!("{headers:?}: {other:?}"),
+        }
+    }
+    // A program has no origin and needs none.
+    let (name, value) = robot.proof.clone().expect("a token");
+    let headers = [(name, value), ("sec-websocket-protocol", "graphql-transport-ws".to_owned())];
+    connect(&world, &headers).await.expect("connects");
+}
+
+#[tokio::test]
+async fn a_socket_is_closed_when_its_viewer_may_not_look_any_more() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let grace = world.invited(&ada, "grace", "MEMBER").await;
+    let robot = world.token(&ada, false).await;
+    let mut sockets = [viewer(&world, &grace).await, viewer(&world, &robot).await];
+    for socket in &mut sockets {
+        follow(socket, "a", 0).await;
+    }
+    let people = world.ask(&ada, "{ people { id name } tokens { id } }").await;
+    let people_list = people["data"]["people"].as_array().expect("a list");
+    let id = people_list.iter().find(|it| it["name"] == "grace").expect("there")["id"].as_str().expect("an id");
+    let token = people["data"]["tokens"][0]["id"].as_str().expect("an id");
+    let away =
+        format!("mutation {{ deactivatePerson(person: \"{id}\") {{ active }} revokeToken(id: \"{token}\") {{ id }} }}");
+    assert_eq!(code(&world.ask(&ada, &away).await), None);
+    for socket in &mut sockets {
+        match next(socket).await {
+            Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 4403, "{frame:?}"),
+            other => panic!("not closed: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_asks_for_too_much_on_one_socket() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let mut socket = viewer(&world, &ada).await;
+    for n in 0..32 {
+        follow(&mut socket, &n.to_string(), 0).await;
+    }
+    follow(&mut socket, "one too many", 0).await;
+    let refused = heard(&mut socket).await;
+    assert_eq!(refused["id"], "one too many", "{refused}");
+    assert!(refused.to_string().contains("at most 32 subscriptions"), "{refused}");
+    // One that ends makes room.
+    say(&mut socket, &json!({ "type": "complete", "id": "0" })).await;
+    // What was said before it has been heard when it is answered.
+    say(&mut socket, &json!({ "type": "ping" })).await;
+    while heard(&mut socket).await["type"] != "pong" {}
+    world.stand_in.happen("one");
+    let mut ids = Vec::new();
+    while ids.len() < 31 {
+        let message = heard(&mut socket).await;
+        if message["type"] == "next" {
+            ids.push(message["id"].as_str().expect("an id").to_owned());
+        }
+    }
+    assert!(!ids.contains(&"0".to_owned()), "{ids:?}");
+    follow(&mut socket, "again", 0).await;
+    assert_eq!(event(&mut socket).await, (1, "one".to_owned()));
+
+    let mut other = viewer(&world, &ada).await;
+    say(&mut other, &json!({ "type": "subscribe", "id": "x", "payload": { "query": "x".repeat(70_000) } })).await;
+    let closed = tokio::time::timeout(PATIENCE, other.next()).await.expect("in time");
+    assert!(!matches!(closed, Some(Ok(Message::Text(_)))), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_says_so() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let mut socket = viewer(&world, &ada).await;
+    world.server.stop().await;
+    match next(&mut socket).await {
+        Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001, "{frame:?}"),
+        other => panic!("not closed: {other:?}"),
+    }
+}

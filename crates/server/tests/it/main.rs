@@ -1,0 +1,10 @@
+//! The server as browsers and programs meet it: over HTTP and WebSocket, with a stand-in for the engine.
+
+mod entry;
+mod fences;
+mod limits;
+mod live;
+mod matrix;
+mod schema;
+mod stand_in;
+mod world;

@@ -1,0 +1,204 @@
+//! A backend with one session, which notes who asked for what.
+
+use async_trait::async_trait;
+use domain::{
+    AccountId, Budget, Event, EventPayload, Mode, NoteLevel, PrMode, Repository, RepositoryId, RunbookVersion, Session,
+    SessionId, SessionNumber, StepId, StepState, Timestamp, Usage, UserId, VersionStep,
+};
+use engine::{Backend, Command, Person, Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView};
+use futures::stream::{BoxStream, StreamExt as _};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// One session, `r/1`, and its events.
+pub struct StandIn {
+    pub asked: Mutex<Vec<(Option<String>, Command)>>,
+    events: Mutex<Vec<Event>>,
+    changed: watch::Sender<()>,
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+impl StandIn {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { asked: Mutex::default(), events: Mutex::default(), changed: watch::Sender::new(()) })
+    }
+
+    /// Something happens in the session.
+    pub fn happen(&self, text: &str) {
+        let mut events = self.events.lock().expect("no test panicked");
+        let number = i64::try_from(events.len()).expect("few") + 1;
+        let payload = EventPayload::Note { level: NoteLevel::Info, text: text.to_owned() }.into();
+        events.push(Event { session: SessionId(id(1)), number, at: Timestamp(number), payload });
+        drop(events);
+        self.changed.send_replace(());
+    }
+
+    fn view(&self) -> SessionView {
+        let last_event = i64::try_from(self.events.lock().expect("no test panicked").len()).expect("few");
+        let step = |n, number: &str, title: &str, leaf| VersionStep {
+            id: StepId(id(n)),
+            number: number.to_owned(),
+            title: title.to_owned(),
+            leaf,
+        };
+        let seen = |step: &VersionStep| StepView {
+            number: step.number.clone(),
+            title: step.title.clone(),
+            leaf: step.leaf,
+            state: StepState::NotStarted,
+            usage: Usage::default(),
+            pull_request: None,
+            seconds: 0,
+        };
+        let steps = vec![step(50, "1", "Schema", false), step(51, "1.1", "Add the schema", true)];
+        SessionView {
+            session: Session {
+                id: SessionId(id(1)),
+                number: SessionNumber(1),
+                account: AccountId(id(2)),
+                repository: RepositoryId(id(3)),
+                requester: UserId(id(4)),
+                title: "Add a schema".to_owned(),
+                prompt: "Add a schema, please".to_owned(),
+                mode: Mode::Standard,
+                pr_mode: PrMode::StackedPr,
+                draft: false,
+                labels: vec!["api".to_owned()],
+                target_branch: "main".parse().expect("a branch"),
+                base: "0".repeat(40).parse().expect("a commit"),
+                budget: Budget::default(),
+                run_budget: Budget::default(),
+                agent_session: id(5),
+                version: 1,
+                last_event,
+                usage: Usage { cache_read: 5_000_000_000, ..Usage::default() },
+                archived: false,
+                created_at: Timestamp(0),
+            },
+            repository: "shop".to_owned(),
+            phase: Phase::Planned,
+            steps: steps.iter().map(seen).collect(),
+            runbook: Some(version(steps)),
+            queue: Vec::new(),
+            runs: Vec::new(),
+            kinds: HashMap::new(),
+            worked_ms: 61_000,
+            changes: Vec::new(),
+            open_requests: Vec::new(),
+            sandbox: None,
+        }
+    }
+}
+
+fn version(steps: Vec<VersionStep>) -> RunbookVersion {
+    RunbookVersion {
+        session: SessionId(id(1)),
+        version: 1,
+        text: "# Add a schema\n\n## Step 1: Schema\n\n### 1.1: Add the schema\n\nDo it.\n".to_owned(),
+        steps,
+        author: None,
+        restores: None,
+        created_at: Timestamp(0),
+    }
+}
+
+fn nothing(what: &str) -> Problem {
+    Problem::new(ProblemCode::NotFound, format!("there is no {what}"))
+}
+
+#[async_trait]
+impl Backend for StandIn {
+    async fn call(&self, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
+        let known = |number: SessionNumber| if number.0 == 1 { Ok(()) } else { Err(nothing("session")) };
+        let reply = match &command {
+            Command::Repositories => Ok(Reply::Repositories(vec![Repository {
+                id: RepositoryId(id(3)),
+                account: AccountId(id(2)),
+                name: "shop".to_owned(),
+                forge: "local".to_owned(),
+                location: "/srv/shop".to_owned(),
+            }])),
+            Command::AddRepository { path, .. } => Err(nothing(path)),
+            Command::CreateSession(_) => {
+                Ok(Reply::Created { session: Box::new(self.view().session), warnings: vec!["careful".to_owned()] })
+            }
+            Command::Sessions { limit, before, .. } => {
+                let top = before.map_or(7, |before| before.0 - 1);
+                let lines = (1..=top).rev().take(usize::try_from(*limit).expect("few")).map(|number| SessionLine {
+                    number: SessionNumber(number),
+                    title: format!("Session {number}"),
+                    repository: "shop".to_owned(),
+                    phase: Phase::Planned,
+                    completed: 0,
+                    total: 1,
+                    cost: Usage::default().cost,
+                    created_at: Timestamp(number),
+                    archived: false,
+                });
+                Ok(Reply::Sessions(lines.collect()))
+            }
+            Command::Session { session } => known(*session).map(|()| Reply::Session(Box::new(self.view()))),
+            Command::Events { session, after, limit } => known(*session).map(|()| {
+                let events = self.events.lock().expect("no test panicked");
+                let found = events.iter().filter(|event| event.number > *after);
+                Reply::Events(found.take(usize::try_from(*limit).expect("few")).cloned().collect())
+            }),
+            Command::Versions { session } => known(*session).map(|()| Reply::Versions(vec![version(Vec::new())])),
+            Command::Edit { session, expected, .. } => match (known(*session), expected) {
+                (Err(problem), _) => Err(problem),
+                (Ok(()), 1) => Ok(Reply::Version(Box::new(version(Vec::new())))),
+                _ => Err(Problem::new(ProblemCode::Conflict, "there is a newer version: 1").mend("read it first")),
+            },
+            Command::Restore { session, .. } => known(*session).map(|()| Reply::Version(Box::new(version(Vec::new())))),
+            Command::Message { session, .. }
+            | Command::Execute { session, .. }
+            | Command::Retry { session, .. }
+            | Command::Revert { session, .. } => known(*session).map(|()| Reply::Queued(vec!["1.1".to_owned()])),
+            Command::Stop { session } => {
+                known(*session).map(|()| Reply::Stopped { running: None, removed: Vec::new() })
+            }
+            Command::Answer { session, .. }
+            | Command::MarkDone { session, .. }
+            | Command::Cancel { session, .. }
+            | Command::Budget { session, .. }
+            | Command::Archive { session, .. } => known(*session).map(|()| Reply::Done),
+            Command::Diff { .. } => Err(nothing("change")),
+            Command::PullRequest { .. }
+            | Command::PullRequests { .. }
+            | Command::PullRequestDiff { .. }
+            | Command::PullRequestComment { .. }
+            | Command::PullRequestRevise { .. }
+            | Command::Merge { .. } => Err(nothing("pull request")),
+            Command::Output { .. }
+            | Command::Secrets
+            | Command::PutSecret { .. }
+            | Command::RemoveSecret { .. }
+            | Command::ResealSecrets => Err(nothing("such thing here")),
+        };
+        self.asked.lock().expect("no test panicked").push((who.map(|who| who.email.clone()), command));
+        reply
+    }
+
+    fn follow(self: Arc<Self>, _: SessionNumber, after: i64) -> BoxStream<'static, Result<Event, Problem>> {
+        let changed = self.changed.subscribe();
+        futures::stream::unfold((self, changed, after), |(stand_in, mut changed, seen)| async move {
+            loop {
+                let next =
+                    stand_in.events.lock().expect("no test panicked").iter().find(|event| event.number > seen).cloned();
+                if let Some(event) = next {
+                    let number = event.number;
+                    return Some((Ok(event), (stand_in, changed, number)));
+                }
+                changed.changed().await.ok()?;
+            }
+        })
+        .boxed()
+    }
+}

@@ -1,0 +1,116 @@
+//! A server with nobody in it yet, and those who come.
+
+use crate::stand_in::StandIn;
+use domain::{Account, AccountId, SystemClock, SystemMint};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde_json::{Value, json};
+use server::{Parts, Server};
+use std::{net::SocketAddr, sync::Arc};
+use store::{MemoryStore, Store as _};
+use uuid::Uuid;
+
+pub const PASSWORD: &str = "correct horse battery";
+
+pub struct World {
+    pub server: Server,
+    pub stand_in: Arc<StandIn>,
+    pub http: reqwest::Client,
+}
+
+/// Somebody who is signed in or has a token.
+#[derive(Clone)]
+pub struct Guest {
+    /// A header's name and value.
+    pub proof: Option<(&'static str, String)>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::at(None).await
+    }
+
+    pub async fn at(public_url: Option<&str>) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let account = AccountId(Uuid::from_u128(2));
+        store.account(&Account { id: account, name: "default".to_owned() }).await.expect("an account");
+        let stand_in = StandIn::new();
+        let server = Server::start(Parts {
+            backend: stand_in.clone(),
+            store: store.clone(),
+            access: store,
+            account,
+            clock: Arc::new(SystemClock::new()),
+            mint: Arc::new(SystemMint),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: public_url.map(str::to_owned),
+        });
+        let server = server.await.expect("starts");
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        Self { server, stand_in, http: http.build().expect("a client") }
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.origin()))
+    }
+
+    /// A request as a page of ours sends it.
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        let request = self.request(Method::POST, path).header(header::ORIGIN, self.origin()).header("x-runyard", "1");
+        request.header(header::CONTENT_TYPE, "application/json").body(body.to_string())
+    }
+
+    pub async fn admin(&self) -> Guest {
+        let link = self.server.first_admin().expect("nobody can sign in yet");
+        self.welcome(link, &json!({ "name": "Ada", "email": "ada@example.org", "password": PASSWORD })).await
+    }
+
+    /// Somebody with this role whom `admin` invites.
+    pub async fn invited(&self, admin: &Guest, name: &str, role: &str) -> Guest {
+        let query = format!("mutation {{ invite(email: \"{name}@example.org\", role: {role}) {{ url }} }}");
+        let answer = self.ask(admin, &query).await;
+        let url = answer["data"]["invite"]["url"].as_str().unwrap_or_else(|| panic!("no link: {answer}"));
+        self.welcome(url, &json!({ "name": name, "password": PASSWORD })).await
+    }
+
+    async fn welcome(&self, url: &str, body: &Value) -> Guest {
+        let value = url.rsplit('/').next().expect("a value");
+        let response = self.post(&format!("/auth/link/{value}"), body).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT, "{:?}", response.text().await);
+        Guest { proof: Some(("cookie", cookie(&response))) }
+    }
+
+    pub async fn token(&self, guest: &Guest, of_account: bool) -> Guest {
+        let query = format!("mutation {{ createToken(name: \"robot\", account: {of_account}) {{ value }} }}");
+        let answer = self.ask(guest, &query).await;
+        let value = answer["data"]["createToken"]["value"].as_str().unwrap_or_else(|| panic!("no token: {answer}"));
+        Guest { proof: Some(("authorization", format!("Bearer {value}"))) }
+    }
+
+    pub async fn ask(&self, guest: &Guest, query: &str) -> Value {
+        let response = self.graphql(guest, &json!({ "query": query })).await;
+        response.json().await.expect("JSON")
+    }
+
+    pub async fn graphql(&self, guest: &Guest, body: &Value) -> Response {
+        let mut request = self.post("/graphql", body);
+        if let Some((name, value)) = &guest.proof {
+            request = request.header(*name, value);
+        }
+        request.send().await.expect("an answer")
+    }
+}
+
+/// The cookie that an answer sets, as a browser sends it back.
+pub fn cookie(response: &Response) -> String {
+    let line = response.headers()[header::SET_COOKIE].to_str().expect("text");
+    line.split(';').next().expect("a pair").to_owned()
+}
+
+/// The code of the first error of an answer.
+pub fn code(answer: &Value) -> Option<&str> {
+    answer["errors"][0]["extensions"]["code"].as_str()
+}
