@@ -1,7 +1,7 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { serve } from '../mock/server.mjs'
 
 export const OUT = path.join(import.meta.dirname, 'out')
 
@@ -17,13 +17,34 @@ export interface Server {
   close: () => Promise<void>
 }
 
-/** The real server when `RUNYARD_URL` names one, else a mock of its own. */
+/** The real server when `RUNYARD_URL` names one, else a mock of its own on a free port. */
 export async function startServer(
   options: { pace?: number; empty?: boolean; firstAdmin?: boolean } = {},
 ): Promise<Server> {
   const url = process.env.RUNYARD_URL
   if (url) return { url, close: async () => {} }
-  return serve({ pace: 4, ...options })
+  const mock = spawn(process.execPath, [path.join(import.meta.dirname, '../mock/main.mjs')], {
+    env: {
+      ...process.env,
+      PORT: '0',
+      MOCK_PACE: String(options.pace ?? 4),
+      MOCK_EMPTY: options.empty ? '1' : '',
+      MOCK_FIRST: options.firstAdmin ? '1' : '',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const address = await new Promise<string>((resolve, reject) => {
+    mock.stdout.on('data', (line) => resolve(String(line).replace('listening ', '').trim()))
+    mock.once('exit', (code) => reject(new Error(`the mock ended with ${code} before it listened`)))
+  })
+  return {
+    url: address,
+    close: async () => {
+      const ended = new Promise((resolve) => mock.once('exit', resolve))
+      mock.kill()
+      await ended
+    },
+  }
 }
 
 /** True against the mock: some stories need a session that plays by its script. */

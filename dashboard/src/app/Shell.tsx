@@ -7,6 +7,7 @@ import { graphql } from '../graphql/graphql'
 import { onReturn, subscribe } from '../graphql/live'
 import icon from '../icon.svg'
 import { Button, Kbd, Menu, MenuItem } from '../ui/controls'
+import { State, WAITS } from '../ui/State'
 import { Toasts } from '../ui/toast'
 import { Banner } from './Banner'
 import { listenForKeys, useCommands } from './commands'
@@ -115,7 +116,7 @@ export function Shell() {
         <span className="grow" />
         {waiting > 0 ? (
           <Link to="/" className="badge wait">
-            ⏸ {waiting}
+            <State look={WAITS} silent /> {waiting}
             <span className="long"> {waiting === 1 ? 'session waits' : 'sessions wait'} for you</span>
             <span className="visually-hidden short"> waiting for you</span>
           </Link>

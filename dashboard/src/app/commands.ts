@@ -54,7 +54,8 @@ export function useAllCommands(): readonly Command[] {
   )
 }
 
-const isTyping = (target: EventTarget | null): boolean =>
+// The innermost target: the editor is in a shadow root, whose keys would seem to come from its host.
+const isTyping = (target: EventTarget | undefined): boolean =>
   target instanceof HTMLElement &&
   (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName))
 
@@ -71,7 +72,7 @@ export function listenForKeys(): () => void {
     if (event.altKey || event.defaultPrevented || ['Shift', 'Control', 'Meta'].includes(event.key)) return
     const stroke = strokeOf(event)
     const single = !stroke.startsWith('mod+')
-    if (single && (isTyping(event.target) || document.querySelector('dialog[open]'))) return
+    if (single && (isTyping(event.composedPath()[0]) || document.querySelector('dialog[open]'))) return
     pressed = [...pressed, stroke].slice(-2)
     window.clearTimeout(forget)
     forget = window.setTimeout(() => {

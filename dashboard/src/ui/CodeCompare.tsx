@@ -2,14 +2,17 @@ import { unifiedMergeView } from '@codemirror/merge'
 import { EditorState } from '@codemirror/state'
 import { EditorView } from '@codemirror/view'
 import { useEffect, useRef } from 'react'
-import { editorBasics } from './CodeEditor'
+import { editorBasics, shadowOf } from './CodeEditor'
 
 /** Two texts, what changed marked in one column. */
 export function CodeCompare({ label, before, after }: { label: string; before: string; after: string }) {
   const place = useRef<HTMLDivElement>(null)
   useEffect(() => {
+    if (!place.current) return
+    const root = shadowOf(place.current)
     const view = new EditorView({
-      parent: place.current ?? undefined,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: after,
         extensions: [

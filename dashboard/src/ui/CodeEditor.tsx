@@ -38,7 +38,7 @@ const HIGHLIGHT = HighlightStyle.define([
   { tag: [tags.processingInstruction, tags.meta, tags.quote], color: 'var(--muted)' },
 ])
 
-/** What every editor has: no style element is made at run time, the browser's constructed sheets are used. */
+/** What every editor has. */
 export const editorBasics: Extension = [
   lineNumbers(),
   highlightSpecialChars({
@@ -51,6 +51,16 @@ export const editorBasics: Extension = [
   syntaxHighlighting(HIGHLIGHT),
   LOOK,
 ]
+
+/**
+ * Where an editor is mounted: in a shadow root, because there CodeMirror uses constructed style sheets. In the document
+ * itself it would make style elements, which the content policy forbids.
+ */
+export function shadowOf(place: HTMLElement): ShadowRoot {
+  const root = place.shadowRoot ?? place.attachShadow({ mode: 'open' })
+  root.replaceChildren()
+  return root
+}
 
 export interface Problem {
   severity: string
@@ -84,8 +94,11 @@ export function CodeEditor({ label, text, autoFocus, ...handlers }: Props) {
       latest.current.onSave?.()
       return true
     }
+    if (!place.current) return
+    const root = shadowOf(place.current)
     const made = new EditorView({
-      parent: place.current ?? undefined,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: first.current.text,
         extensions: [

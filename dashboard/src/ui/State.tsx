@@ -1,3 +1,5 @@
+import type { ReactNode } from 'react'
+
 /** The glyphs and words of states: one look everywhere, for people who see no colour too. */
 
 export interface Look {
@@ -5,6 +7,9 @@ export interface Look {
   tone: '' | 'running' | 'wait' | 'done' | 'failed'
   words: string
 }
+
+/** What waits for a person. */
+export const WAITS: Look = { glyph: '⏸', tone: 'wait', words: 'waits for you' }
 
 const REASONS: Record<string, string> = {
   CHANGED: '',
@@ -101,11 +106,39 @@ export function changeLook(state: string): Look {
   }
 }
 
+/** The glyphs as drawings: fonts draw them in many sizes, or not at all. */
+const DRAWN: Record<string, ReactNode> = {
+  '○': <circle cx="8" cy="8" r="5.25" />,
+  '◔': (
+    <>
+      <circle cx="8" cy="8" r="5.25" />
+      <path className="filled" d="M8 8V2.75A5.25 5.25 0 0 1 13.25 8z" />
+    </>
+  ),
+  '◐': (
+    <>
+      <circle cx="8" cy="8" r="5.25" />
+      <path className="filled" d="M8 2.75a5.25 5.25 0 0 0 0 10.5z" />
+    </>
+  ),
+  '✓': <path d="m3.5 8.5 3 3 6-7" />,
+  '✗': <path d="m4 4 8 8m0-8-8 8" />,
+  '■': <rect className="filled" x="4" y="4" width="8" height="8" rx="1" />,
+  '⏸': <path className="thick" d="M5.5 4v8m5-8v8" />,
+}
+
 /** The glyph; its words for screen readers unless they stand beside it. */
 export function State({ look, silent = false }: { look: Look; silent?: boolean }) {
+  const drawn = DRAWN[look.glyph]
   return (
     <span className={`state ${look.tone}`} title={look.words}>
-      <span aria-hidden="true">{look.glyph}</span>
+      {drawn ? (
+        <svg viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+          {drawn}
+        </svg>
+      ) : (
+        <span aria-hidden="true">{look.glyph}</span>
+      )}
       {silent ? null : <span className="visually-hidden">{look.words}</span>}
     </span>
   )

@@ -16,6 +16,7 @@ export function Home() {
   const sessions = useQuery(sessionsQuery(archived))
   const nodes = sessions.data?.nodes ?? []
   const waiting = nodes.filter((session) => session.phase.kind === 'WAITING')
+  const others = nodes.filter((session) => session.phase.kind !== 'WAITING')
   useTitle(waiting.length > 0 ? `(${waiting.length}) Home` : 'Home')
   const empty = sessions.isSuccess && nodes.length === 0 && !archived
   const name = viewer?.person?.name.split(' ')[0]
@@ -53,10 +54,12 @@ export function Home() {
           </div>
           {sessions.isPending ? (
             <p className="card empty">Reading sessions …</p>
-          ) : nodes.length === 0 ? (
-            <p className="card empty">Nothing was archived yet.</p>
+          ) : others.length === 0 ? (
+            <p className="card empty">
+              {archived ? 'Nothing was archived yet.' : 'Everything waits for you.'}
+            </p>
           ) : (
-            <Lines sessions={nodes} />
+            <Lines sessions={others} />
           )}
         </section>
       )}

@@ -2,6 +2,7 @@ import { useId, useState } from 'react'
 import { words } from '../../graphql/errors'
 import { Ago, Button } from '../../ui/controls'
 import { Markdown } from '../../ui/Markdown'
+import { State, WAITS } from '../../ui/State'
 import { Text } from '../../ui/Text'
 import { useAct } from './actions'
 import { nameOf, useSession } from './context'
@@ -24,7 +25,7 @@ export function AskCard({ entry }: { entry: AskEntry }) {
     <section className={`ask-card ${open ? 'open' : ''}`} aria-label={title}>
       <header>
         <strong>
-          {open ? <span aria-hidden="true">⏸ </span> : null}
+          {open ? <State look={WAITS} silent /> : null}
           {title}
         </strong>
         <Ago at={entry.at} className="small" />

@@ -78,7 +78,7 @@ function Body({ entry }: { entry: Entry }) {
       return (
         <Line look={stepLook(entry.state, entry.reason)} entry={entry}>
           <span className="step-name">
-            <Text>{entry.title}</Text>
+            <Text>{withoutTags(entry.title)}</Text>
           </span>{' '}
           <span className="muted">{stepLook(entry.state, entry.reason).words}</span>
         </Line>
@@ -140,6 +140,9 @@ function Body({ entry }: { entry: Entry }) {
       )
   }
 }
+
+/** `1.1 List` of `1.1 [NO-CODE-CHANGE] List`: the steps show the tags. */
+const withoutTags = (title: string): string => title.replace(/\[[A-Z-]+\]\s*/g, '')
 
 const NOTE_LOOKS: Record<'info' | 'warning' | 'error', Look> = {
   info: { glyph: 'i', tone: '', words: 'note' },
