@@ -1,0 +1,403 @@
+import { randomUUID } from 'node:crypto'
+import { GraphQLError } from 'graphql'
+import { DIFF, lint } from './texts.mjs'
+
+const refuse = (code, message, more = {}) => new GraphQLError(message, { extensions: { code, ...more } })
+
+const lineOf = (session) => {
+  const leaves = session.steps.filter((step) => step.leaf)
+  const { number, title, repository, phase, cost, createdAt, archived } = session
+  const completed = leaves.filter((step) => step.state === 'COMPLETED').length
+  return { number, title, repository, phase, completed, total: leaves.length, cost, createdAt, archived }
+}
+
+const requestOf = ({ id, ask, askedAt }) => ({
+  id,
+  kind: ask.kind.toUpperCase(),
+  askedAt,
+  questions: (ask.questions ?? []).map(({ multi_select, ...each }) => ({
+    ...each,
+    multiSelect: multi_select,
+  })),
+  tool: ask.tool ?? null,
+  input: ask.input ?? null,
+  why: ask.reason ?? null,
+  options: ask.options ?? [],
+})
+
+const viewOf = (world, session) => ({
+  ...session,
+  lastEvent: session.lastEvent,
+  usage: { input: 12_400, output: 3_100, cacheRead: 88_000, cacheWrite: 9_000, cost: session.cost },
+  runbook: ({ version }) => (version ? session.versions[version - 1] : session.versions.at(-1)) ?? null,
+  steps: session.steps,
+  openRequests: session.requests.map(requestOf),
+  people: world.people,
+  events: ({ after, first }) => ({
+    nodes: session.log.slice(after, after + first),
+    hasMore: session.log.length > after + first,
+  }),
+  diff: DIFF,
+})
+
+function pullOf(world, repository, number) {
+  const found = world.pulls.get(`${repository} ${number}`)
+  if (!found) return null
+  const { session, change, comments, threads } = found
+  return {
+    number,
+    repository,
+    session: session.number,
+    title: change.title,
+    body: `Part of r/${session.number}.\n\n- the builder replaces three constructors`,
+    base: change.baseBranch,
+    head: change.branch,
+    headCommit: change.head,
+    state: change.state,
+    labels: session.labels,
+    author: 'Runyard',
+    createdAt: session.createdAt,
+    steps: change.steps,
+    commits: [{ id: change.head, subject: change.title }],
+    comments,
+    threads,
+    checks: [
+      { name: 'tests', passed: true, summary: '12 passed in 2.3 s' },
+      { name: 'format', passed: false, summary: 'src/client.rs needs formatting' },
+    ],
+    diff: DIFF,
+  }
+}
+
+/** The root of the contract's schema for a world. Every function gets (arguments, {me, signIn}). */
+export function api(world) {
+  const find = (number) => {
+    const session = world.sessions.find((each) => each.number === number)
+    if (!session) throw refuse('NOT_FOUND', `There is no session r/${number}.`)
+    return session
+  }
+  const view = (session) => viewOf(world, session)
+  const admin = (me) => {
+    if (me.role !== 'ADMIN')
+      throw refuse('FORBIDDEN', 'Only admins may do that.', { mend: 'Ask an admin of your account.' })
+  }
+  const viewer = (_, { me, signIn }) => ({
+    person: me,
+    account: world.account,
+    role: me.role,
+    version: '0.0.0-mock',
+    signIns: [...world.signIns.values()]
+      .filter((each) => each.person === me)
+      .map((each) => ({ ...each, current: each.id === signIn })),
+  })
+  const edit = ({ session: number, expectedVersion, body, me }) => {
+    const session = find(number)
+    if (expectedVersion !== session.versions.length)
+      throw refuse(
+        'CONFLICT',
+        `The runbook is at version ${session.versions.length}, not ${expectedVersion}.`,
+        {
+          mend: 'Look at what changed, then save again.',
+        },
+      )
+    const [problem] = lint(body)
+    if (problem)
+      throw refuse('BAD_REQUEST', `line ${problem.line}: ${problem.message}`, { mend: problem.help })
+    return session.addVersion(body, { who: 'person', user: me.id })
+  }
+  const replaceStep = (session, number, lines) => {
+    const body = session.versions.at(-1).body.split('\n')
+    const at = (line) => new RegExp(`^#{1,6} (?:Step )?${number.replaceAll('.', '\\.')}:`).test(line)
+    const from = body.findIndex(at)
+    const heading = body[from].match(/^#{1,6} (?:Step )?[\d.]+:/)[0]
+    const next = body.findIndex((line, index) => index > from && /^#{1,6} (?:Step )?\d/.test(line))
+    const replacement = lines ? [`${heading} ${lines[0]}`, ...lines.slice(1), ''] : []
+    return [...body.slice(0, from), ...replacement, ...(next === -1 ? [] : body.slice(next))].join('\n')
+  }
+  const queued = (session, numbers) => ({ queued: numbers, session: view(session) })
+
+  return {
+    viewer,
+    session: ({ number }) => {
+      const session = world.sessions.find((each) => each.number === number)
+      return session ? view(session) : null
+    },
+    sessions: ({ first, archived }) => {
+      const nodes = world.sessions
+        .filter((each) => each.archived === archived)
+        .reverse()
+        .slice(0, first)
+        .map(lineOf)
+      const pageInfo = { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null }
+      return { nodes, edges: nodes.map((node) => ({ cursor: String(node.number), node })), pageInfo }
+    },
+    repositories: () => world.repositories,
+    pullRequest: ({ repository, number }) => pullOf(world, repository, number),
+    people: () => world.people,
+    invitations: (_, { me }) => {
+      admin(me)
+      return world.invitations
+    },
+    tokens: (_, { me }) =>
+      world.tokens.filter((each) => each.person === me || (!each.person && me.role === 'ADMIN')),
+
+    addRepository: ({ name, path }) => {
+      if (!path.startsWith('/'))
+        throw refuse('BAD_REQUEST', 'The path must be absolute.', {
+          field: 'path',
+          mend: 'Begin it with a slash.',
+        })
+      const repository = {
+        id: randomUUID(),
+        name:
+          name ??
+          path
+            .split('/')
+            .at(-1)
+            .replace(/\.git$/, ''),
+        forge: 'local',
+        location: path,
+      }
+      world.repositories.push(repository)
+      return repository
+    },
+    createSession: ({ input }, { me }) => {
+      if (input.prompt.trim() === '')
+        throw refuse('BAD_REQUEST', 'The request is empty.', { field: 'prompt' })
+      const session = world.create(input, me)
+      void session.plan()
+      return { session: view(session), warnings: [] }
+    },
+    sendMessage: ({ session: number, text }, { me }) => {
+      const session = find(number)
+      session.message(me.id, text)
+      return queued(session, ['answer'])
+    },
+    execute: ({ session: number, step, all }) => {
+      const session = find(number)
+      const open = session.steps.filter((each) => each.leaf && ['NOT_STARTED', 'FAILED'].includes(each.state))
+      const last = step
+        ? open.findLastIndex((each) => `${each.number}.`.startsWith(`${step}.`))
+        : all
+          ? open.length - 1
+          : 0
+      const numbers = open.slice(0, last + 1).map((each) => each.number)
+      if (numbers.length === 0) throw refuse('CONFLICT', 'There is nothing left to execute.')
+      session.execute(numbers)
+      return queued(session, numbers)
+    },
+    stop: ({ session: number }) => {
+      const session = find(number)
+      session.stopping = true
+      for (const request of session.requests) {
+        session.emit({ type: 'answer', request: request.id, from: { who: 'system' }, answer: null })
+        request.resolve({ answer: 'deny', reason: 'stopped' })
+      }
+      session.requests = []
+      return { running: session.queue[0]?.step ?? null, removed: [], session: view(session) }
+    },
+    retry: ({ session: number }) => {
+      const session = find(number)
+      const failed = session.steps.find((each) => each.leaf && each.state === 'FAILED')
+      if (!failed) throw refuse('CONFLICT', 'Nothing failed.')
+      session.execute([failed.number])
+      return queued(session, [failed.number])
+    },
+    answer: ({ session: number, request, answer }, { me }) => {
+      const session = find(number)
+      const said = answer.answers
+        ? {
+            answer: 'answers',
+            answers: Object.fromEntries(answer.answers.map((each) => [each.question, each.answer])),
+          }
+        : answer.option
+          ? { answer: 'chosen', option: answer.option }
+          : answer.allow
+            ? { answer: 'allow' }
+            : { answer: 'deny', reason: answer.denyReason ?? '' }
+      if (!session.answer(request, me.id, said))
+        throw refuse('CONFLICT', 'Somebody else has answered already.', { mend: 'Their answer counts.' })
+      return view(session)
+    },
+    editRunbook: ({ session, expectedVersion, text }, { me }) =>
+      edit({ session, expectedVersion, body: text, me }),
+    editStep: ({ session, expectedVersion, step, text }, { me }) =>
+      edit({ session, expectedVersion, body: replaceStep(find(session), step, text.split('\n')), me }),
+    deleteStep: ({ session, expectedVersion, step }, { me }) =>
+      edit({ session, expectedVersion, body: replaceStep(find(session), step, null), me }),
+    restoreVersion: ({ session: number, version }, { me }) => {
+      const session = find(number)
+      return session.addVersion(session.versions[version - 1].body, { who: 'person', user: me.id }, version)
+    },
+    lintRunbook: ({ text }) => lint(text),
+    revertStep: ({ session: number, step }) => {
+      const session = find(number)
+      session.setStep(step, 'NOT_STARTED')
+      return queued(session, ['revert_step'])
+    },
+    markStepDone: ({ session: number, step }) => {
+      const session = find(number)
+      session.setStep(step, 'COMPLETED', 'BY_PERSON')
+      return view(session)
+    },
+    cancelAction: ({ session: number, action }) => {
+      const session = find(number)
+      session.queue = session.queue.filter((each) => each.id !== action)
+      return view(session)
+    },
+    setBudget: ({ session: number, budget, runBudget }) => {
+      const session = find(number)
+      Object.assign(session, { budget, runBudget })
+      return view(session)
+    },
+    archiveSession: ({ session: number, archived }) => {
+      const session = find(number)
+      session.archived = archived
+      world.changed()
+      return view(session)
+    },
+    commentOnPullRequest: ({ repository, number, body, path, line }, { me }) => {
+      const pull = world.pulls.get(`${repository} ${number}`)
+      const comment = { id: randomUUID(), author: me.name, body, createdAt: world.in(0) }
+      if (path) pull.threads.push({ id: randomUUID(), path, line, resolved: false, comments: [comment] })
+      else pull.comments.push(comment)
+      return pullOf(world, repository, number)
+    },
+    revisePullRequest: ({ repository, number }) => {
+      const { session } = world.pulls.get(`${repository} ${number}`)
+      session.message(session.requester.id, 'Take in the comments.')
+      return queued(session, ['revise'])
+    },
+    mergePullRequest: ({ repository, number }) => {
+      const { session, change } = world.pulls.get(`${repository} ${number}`)
+      change.state = 'MERGED'
+      session.emit({
+        type: 'change_state',
+        change: change.id,
+        state: 'merged',
+        branch: change.branch,
+        head: change.head,
+        pull_request: number,
+        title: change.title,
+      })
+      return { commit: change.head, notes: ['the branch above now targets `main`'] }
+    },
+    invite: ({ email, role }, { me }) => {
+      admin(me)
+      if (!email.includes('@'))
+        throw refuse('BAD_REQUEST', `\`${email}\` is not a mail address.`, {
+          field: 'email',
+          mend: 'Write it as name@example.com.',
+        })
+      const token = randomUUID()
+      world.links.set(token, {
+        purpose: 'invitation',
+        email,
+        role: role.toLowerCase(),
+        expiresAt: world.in(604_800),
+      })
+      world.invitations.push({
+        id: randomUUID(),
+        email,
+        role,
+        purpose: 'INVITATION',
+        createdAt: world.in(0),
+        expiresAt: world.in(604_800),
+        invitedBy: me,
+      })
+      return { url: `${world.url ?? ''}/welcome/${token}`, expiresAt: world.in(604_800) }
+    },
+    revokeInvitation: ({ id }) => {
+      world.invitations = world.invitations.filter((each) => each.id !== id)
+      return world.invitations
+    },
+    setRole: ({ person, role }, { me }) => {
+      admin(me)
+      const found = world.person(person)
+      if (
+        found.role === 'ADMIN' &&
+        role !== 'ADMIN' &&
+        world.people.filter((each) => each.role === 'ADMIN').length === 1
+      )
+        throw refuse('CONFLICT', `${found.name} is the last admin.`, {
+          mend: 'Make somebody else an admin first.',
+        })
+      return Object.assign(found, { role })
+    },
+    deactivatePerson: ({ person }) => Object.assign(world.person(person), { active: false }),
+    activatePerson: ({ person }) => Object.assign(world.person(person), { active: true }),
+    changePassword: ({ current, new: next }, context) => {
+      if (world.passwords.get(context.me.id) !== current)
+        throw refuse('BAD_REQUEST', 'That is not your current password.', { field: 'current' })
+      world.passwords.set(context.me.id, next)
+      return viewer(null, context)
+    },
+    renameMyself: ({ name }, { me }) => Object.assign(me, { name }),
+    createToken: ({ name, expiresAt, account }, { me }) => {
+      const token = {
+        id: randomUUID(),
+        name,
+        person: account ? null : me,
+        createdAt: world.in(0),
+        expiresAt: expiresAt ?? null,
+        usedAt: null,
+      }
+      world.tokens.push(token)
+      return { token, value: `ry_${randomUUID().replaceAll('-', '')}` }
+    },
+    revokeToken: ({ id }, { me }) => {
+      world.tokens = world.tokens.filter((each) => each.id !== id)
+      return world.tokens.filter((each) => each.person === me || !each.person)
+    },
+    signOutEverywhere: (_, context) => {
+      for (const [cookie, each] of world.signIns)
+        if (each.person === context.me && each.id !== context.signIn) world.signIns.delete(cookie)
+      return viewer(null, context)
+    },
+
+    events: ({ session: number, after }) => {
+      const session = find(number)
+      return stream((push) => {
+        for (const event of session.log.slice(after)) push({ events: event })
+        const listener = (event) => push({ events: event })
+        session.listeners.add(listener)
+        return () => session.listeners.delete(listener)
+      })
+    },
+    sessionsChanged: () =>
+      stream((push) => {
+        const listener = (n) => push({ sessionsChanged: n })
+        world.changeListeners.add(listener)
+        return () => world.changeListeners.delete(listener)
+      }),
+  }
+}
+
+/** An async iterator over what `open` pushes until it is returned. */
+function stream(open) {
+  const ready = []
+  let wake = () => {}
+  let done = false
+  const close = open((value) => {
+    ready.push(value)
+    wake()
+  })
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async next() {
+      while (ready.length === 0 && !done)
+        await new Promise((resolve) => {
+          wake = resolve
+        })
+      return done ? { done, value: undefined } : { done, value: ready.shift() }
+    },
+    async return() {
+      done = true
+      close()
+      wake()
+      return { done, value: undefined }
+    },
+  }
+}

@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto'
+import { Session } from './session.mjs'
+
+const person = (name, email, role) => ({
+  id: randomUUID(),
+  name,
+  email,
+  role,
+  active: true,
+  hasPassword: true,
+})
+
+/** Everything that the mock knows. `pace` is the pause between events in milliseconds. */
+export class World {
+  constructor({ pace = 0, empty = false } = {}) {
+    this.pace = 0
+    this.account = { id: randomUUID(), name: 'Acme' }
+    this.people = [
+      person('Ada Lovelace', 'ada@example.com', 'ADMIN'),
+      person('Grace Hopper', 'grace@example.com', 'MAINTAINER'),
+      person('Edsger Dijkstra', 'edsger@example.com', 'MEMBER'),
+    ]
+    this.passwords = new Map(this.people.map((each) => [each.id, 'correct horse battery']))
+    this.signIns = new Map()
+    this.links = new Map([
+      ['first', { purpose: 'first_admin', email: '', role: 'admin', expiresAt: this.in(86_400) }],
+      [
+        'invited',
+        { purpose: 'invitation', email: 'barbara@example.com', role: 'member', expiresAt: this.in(86_400) },
+      ],
+      [
+        'reset',
+        { purpose: 'password_reset', email: 'ada@example.com', role: 'admin', expiresAt: this.in(3_600) },
+      ],
+    ])
+    this.invitations = [
+      {
+        id: randomUUID(),
+        email: 'barbara@example.com',
+        role: 'MEMBER',
+        purpose: 'INVITATION',
+        createdAt: this.in(-7_200),
+        expiresAt: this.in(86_400),
+        invitedBy: this.people[0],
+      },
+    ]
+    this.tokens = [
+      {
+        id: randomUUID(),
+        name: 'laptop',
+        person: this.people[0],
+        createdAt: this.in(-864_000),
+        expiresAt: this.in(864_000),
+        usedAt: this.in(-600),
+      },
+      {
+        id: randomUUID(),
+        name: 'continuous integration',
+        person: null,
+        createdAt: this.in(-8_640_000),
+        expiresAt: null,
+        usedAt: null,
+      },
+    ]
+    this.repositories = empty
+      ? []
+      : ['backend', 'website'].map((name) => ({
+          id: randomUUID(),
+          name,
+          forge: 'local',
+          location: `/srv/git/${name}.git`,
+        }))
+    this.sessions = []
+    this.pulls = new Map()
+    this.nextPull = 17
+    this.changes = 0
+    this.changeListeners = new Set()
+    this.ready = empty ? Promise.resolve() : this.fill()
+    this.ready.then(() => {
+      this.pace = pace
+    })
+  }
+
+  clock() {
+    return Date.now()
+  }
+
+  in(seconds) {
+    return new Date(Date.now() + seconds * 1_000).toISOString()
+  }
+
+  person(id) {
+    return this.people.find((each) => each.id === id) ?? null
+  }
+
+  changed() {
+    this.changes += 1
+    for (const listener of this.changeListeners) listener(this.changes)
+  }
+
+  create(input, requester, number = (this.sessions.at(-1)?.number ?? 0) + 1) {
+    const session = new Session(this, number, input, requester)
+    this.sessions.push(session)
+    return session
+  }
+
+  /** A team's morning: one session in each state. */
+  async fill() {
+    const [ada, grace, edsger] = this.people
+    const old = [
+      ['Log requests with their trace id', 'backend', 'COMPLETED', ada],
+      ['Cut the start page to one second', 'website', 'FAILED', grace],
+      ['Rate limit for sign-in', 'backend', 'PLANNED', edsger],
+    ]
+    for (const [index, [title, repository, kind, requester]] of old.entries()) {
+      const session = this.create({ title, prompt: title, repository }, requester, 37 + index)
+      session.createdAt = this.in(-86_400 * (4 - index))
+      await session.plan(false)
+      if (kind === 'PLANNED') continue
+      for (const step of session.steps.filter((each) => each.leaf))
+        session.states.set(step.number, { state: 'COMPLETED', reason: 'CHANGED' })
+      session.phase = { kind }
+      session.cost = 1.84 + index
+      if (kind === 'FAILED') {
+        session.states.set('2.1', { state: 'FAILED', reason: 'CHECK' })
+        session.states.set('2.2', { state: 'NOT_STARTED', reason: null })
+        session.phase = { kind, step: '2.1', reason: 'CHECK' }
+      }
+    }
+    const asking = this.create(
+      { title: 'Rename the billing tables', prompt: 'Rename the billing tables.', repository: 'backend' },
+      grace,
+      41,
+    )
+    asking.createdAt = this.in(-5_400)
+    void asking.plan()
+    while (asking.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+    const main = this.create(
+      {
+        title: 'Upgrade the HTTP client',
+        prompt: 'Upgrade our HTTP client to the builder interface. Keep timeouts as they are.',
+        repository: 'backend',
+      },
+      ada,
+      42,
+    )
+    main.createdAt = this.in(-1_800)
+    await main.plan(false)
+    main.execute(['1.1', '1.2', '1.3'])
+    while (main.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+    main.publish('1')
+  }
+}

@@ -1,0 +1,137 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { phaseLook, State } from '../ui/State'
+import { useAllCommands } from './commands'
+import { Keys } from './HelpSheet'
+import { sessionsQuery } from './queries'
+
+interface Item {
+  id: string
+  words: string
+  line: ReactNode
+  run: () => void
+}
+
+/** True when every word of `query` begins somewhere in `words`. */
+export const matches = (words: string, query: string): boolean =>
+  query
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => words.toLowerCase().includes(word))
+
+export function Palette({ onClose }: { onClose: () => void }) {
+  const navigate = useNavigate()
+  const commands = useAllCommands()
+  const sessions = useQuery(sessionsQuery()).data?.nodes ?? []
+  const [query, setQuery] = useState('')
+  const [at, setAt] = useState(0)
+  const id = useId()
+  const dialog = useRef<HTMLDialogElement>(null)
+  const input = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    const before = document.activeElement
+    dialog.current?.showModal()
+    input.current?.focus()
+    return () => {
+      dialog.current?.close()
+      if (before instanceof HTMLElement) before.focus()
+    }
+  }, [])
+
+  const items: Item[] = [
+    ...commands
+      .filter((command) => command.id !== 'palette')
+      .map((command) => ({
+        id: command.id,
+        words: `${command.group} ${command.title}`,
+        line: (
+          <>
+            <span className="grow clip">{command.title}</span>
+            {command.keys ? <Keys keys={command.keys} /> : null}
+          </>
+        ),
+        run: command.run,
+      })),
+    ...sessions.map((session) => ({
+      id: `r${session.number}`,
+      words: `r/${session.number} ${session.title} ${session.repository}`,
+      line: (
+        <>
+          <State look={phaseLook(session.phase)} />
+          <span className="grow clip">{session.title}</span>
+          <span className="muted small">
+            {session.repository} · r/{session.number}
+          </span>
+        </>
+      ),
+      run: () => void navigate({ to: '/r/$number', params: { number: session.number } }),
+    })),
+  ].filter((item) => matches(item.words, query))
+  const chosen = Math.min(at, items.length - 1)
+
+  const keys = (event: KeyboardEvent) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
+    if (step && items.length > 0) {
+      event.preventDefault()
+      setAt((chosen + step + items.length) % items.length)
+    } else if (event.key === 'Enter') {
+      event.preventDefault()
+      const item = items[chosen]
+      onClose()
+      item?.run()
+    }
+  }
+  useEffect(() => {
+    document.getElementById(`${id}-${chosen}`)?.scrollIntoView({ block: 'nearest' })
+  }, [id, chosen])
+
+  return (
+    <dialog
+      ref={dialog}
+      className="dialog palette"
+      aria-label="Search and commands"
+      onClose={onClose}
+      onCancel={onClose}
+      onPointerDown={(event) => event.target === dialog.current && onClose()}
+    >
+      <input
+        ref={input}
+        className="palette-input"
+        placeholder="Search sessions and commands"
+        aria-label="Search sessions and commands"
+        role="combobox"
+        aria-expanded="true"
+        aria-controls={id}
+        aria-activedescendant={items.length > 0 ? `${id}-${chosen}` : undefined}
+        value={query}
+        onChange={(event) => {
+          setQuery(event.target.value)
+          setAt(0)
+        }}
+        onKeyDown={keys}
+      />
+      <div className="palette-list" id={id} role="listbox" aria-label="Results">
+        {items.map((item, index) => (
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are the input's
+          <div
+            key={item.id}
+            id={`${id}-${index}`}
+            role="option"
+            tabIndex={-1}
+            aria-selected={index === chosen}
+            className="palette-item"
+            onPointerMove={() => setAt(index)}
+            onClick={() => {
+              onClose()
+              item.run()
+            }}
+          >
+            {item.line}
+          </div>
+        ))}
+        {items.length === 0 ? <p className="muted palette-none">Nothing matches.</p> : null}
+      </div>
+    </dialog>
+  )
+}

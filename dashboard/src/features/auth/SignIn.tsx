@@ -1,0 +1,85 @@
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useState } from 'react'
+import { queryClient } from '../../app/queries'
+import { words } from '../../graphql/errors'
+import { Button, Field, Problem } from '../../ui/controls'
+import { useTitle } from '../../ui/hooks'
+import { authState, signIn } from './auth'
+import { Doorway } from './Doorway'
+
+/** A path on this site, or home: nobody is sent elsewhere after signing in. */
+export const ownPath = (path: string | undefined): string =>
+  path && /^\/(?![/\\])/.test(path) && !path.startsWith('/sign-in') ? path : '/'
+
+export function SignIn() {
+  useTitle('Sign in')
+  const { next } = useSearch({ from: '/sign-in' })
+  const navigate = useNavigate()
+  const [email, setEmail] = useState('')
+  const [password, setPassword] = useState('')
+  const state = useQuery({ queryKey: ['auth-state'], queryFn: authState })
+  const enter = useMutation({
+    mutationFn: () => signIn(email.trim(), password),
+    meta: { showsErrors: true },
+    onSuccess: async () => {
+      queryClient.clear()
+      await navigate({ to: ownPath(next) })
+    },
+  })
+  if (state.data?.firstAdmin)
+    return (
+      <Doorway title="Welcome to Runyard">
+        <p>Nobody has an account here yet.</p>
+        <p className="muted">
+          Open the link that <code>runyard serve</code> printed when it started: it makes the first admin. It
+          works once; start the server again for a new one.
+        </p>
+      </Doorway>
+    )
+  return (
+    <Doorway title="Sign in">
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault()
+          enter.mutate()
+        }}
+      >
+        {enter.error ? <Problem>{words(enter.error)}</Problem> : null}
+        <Field label="Mail address">
+          {(props) => (
+            <input
+              {...props}
+              className="input"
+              type="email"
+              autoComplete="username"
+              required
+              value={email}
+              onChange={(event) => setEmail(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label="Password">
+          {(props) => (
+            <input
+              {...props}
+              className="input"
+              type="password"
+              autoComplete="current-password"
+              required
+              value={password}
+              onChange={(event) => setPassword(event.target.value)}
+            />
+          )}
+        </Field>
+        <Button type="submit" look="primary" disabled={enter.isPending}>
+          {enter.isPending ? 'Signing in …' : 'Sign in'}
+        </Button>
+        <p className="hint">
+          Lost your password? An admin can send you a link, or run <code>runyard user reset-password</code>.
+        </p>
+      </form>
+    </Doorway>
+  )
+}

@@ -1,0 +1,126 @@
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { Link, useNavigate, useParams } from '@tanstack/react-router'
+import { useState } from 'react'
+import { queryClient } from '../../app/queries'
+import { ApiError, words } from '../../graphql/errors'
+import { Button, Field, Problem } from '../../ui/controls'
+import { exact } from '../../ui/format'
+import { useTitle } from '../../ui/hooks'
+import { acceptLink, type Invited, readLink } from './auth'
+import { Doorway } from './Doorway'
+
+const TITLES = {
+  first_admin: 'Set up Runyard',
+  invitation: 'Join your team',
+  password_reset: 'Choose a new password',
+} as const
+
+export function Welcome() {
+  const { token } = useParams({ from: '/welcome/$token' })
+  useTitle('Welcome')
+  const link = useQuery({ queryKey: ['link', token], queryFn: () => readLink(token), retry: false })
+  if (link.isPending) return <Doorway title="One moment">Checking your link …</Doorway>
+  if (link.error)
+    return (
+      <Doorway title="This link does not work">
+        <p>{words(link.error)}</p>
+        <p className="muted">
+          Ask whoever sent it for a new one. If you have a password already,{' '}
+          <Link to="/sign-in">sign in</Link>.
+        </p>
+      </Doorway>
+    )
+  return <Form token={token} link={link.data} />
+}
+
+function Form({ token, link }: { token: string; link: Invited }) {
+  const navigate = useNavigate()
+  const [name, setName] = useState('')
+  const [email, setEmail] = useState(link.email)
+  const [password, setPassword] = useState('')
+  const enter = useMutation({
+    mutationFn: () =>
+      acceptLink(token, {
+        password,
+        ...(link.purpose === 'password_reset' ? {} : { name: name.trim() }),
+        ...(link.purpose === 'first_admin' ? { email: email.trim() } : {}),
+      }),
+    meta: { showsErrors: true },
+    onSuccess: async () => {
+      queryClient.clear()
+      await navigate({ to: '/' })
+    },
+  })
+  const field = enter.error instanceof ApiError ? enter.error.field : undefined
+  const problemOf = (name: string) => (field === name && enter.error ? words(enter.error) : undefined)
+  return (
+    <Doorway title={TITLES[link.purpose]}>
+      <p className="muted">
+        {link.purpose === 'first_admin'
+          ? 'You become the first admin. You can invite others right after.'
+          : link.purpose === 'invitation'
+            ? `You were invited as ${link.email}, with the role ${link.role}.`
+            : `For ${link.email}.`}{' '}
+        The link works until {exact(link.expiresAt)}.
+      </p>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault()
+          enter.mutate()
+        }}
+      >
+        {enter.error && !field ? <Problem>{words(enter.error)}</Problem> : null}
+        {link.purpose === 'password_reset' ? null : (
+          <Field label="Your name" hint="Commits and conversations carry it." problem={problemOf('name')}>
+            {(props) => (
+              <input
+                {...props}
+                className="input"
+                autoComplete="name"
+                required
+                value={name}
+                onChange={(event) => setName(event.target.value)}
+              />
+            )}
+          </Field>
+        )}
+        {link.purpose === 'first_admin' ? (
+          <Field label="Mail address" problem={problemOf('email')}>
+            {(props) => (
+              <input
+                {...props}
+                className="input"
+                type="email"
+                autoComplete="username"
+                required
+                value={email}
+                onChange={(event) => setEmail(event.target.value)}
+              />
+            )}
+          </Field>
+        ) : null}
+        <Field
+          label="Password"
+          hint="At least 12 characters; a few words are better than odd signs."
+          problem={problemOf('password')}
+        >
+          {(props) => (
+            <input
+              {...props}
+              className="input"
+              type="password"
+              autoComplete="new-password"
+              required
+              value={password}
+              onChange={(event) => setPassword(event.target.value)}
+            />
+          )}
+        </Field>
+        <Button type="submit" look="primary" disabled={enter.isPending}>
+          {link.purpose === 'password_reset' ? 'Set password and sign in' : 'Create account'}
+        </Button>
+      </form>
+    </Doorway>
+  )
+}

@@ -1,0 +1,3 @@
+export function Changes(_: { chosen: number | undefined }) {
+  return null
+}

@@ -1,0 +1,34 @@
+import { createContext, useContext } from 'react'
+import type { sessionActions } from './actions'
+import type { Conversation } from './conversation'
+import type { Actor } from './events'
+import type { Session } from './queries'
+
+export interface SessionContext {
+  session: Session
+  actions: ReturnType<typeof sessionActions>
+  me: string | undefined
+}
+
+export const SessionContext = createContext<SessionContext | null>(null)
+
+export function useSession(): SessionContext {
+  const context = useContext(SessionContext)
+  if (!context) throw new Error('there is no session around this component')
+  return context
+}
+
+/** The name that people see for who did something. */
+export function nameOf(actor: Actor, { session, me }: Pick<SessionContext, 'session' | 'me'>): string {
+  if (actor.who === 'agent') return 'Agent'
+  if (actor.who === 'system') return 'Runyard'
+  if (actor.user === me) return 'you'
+  return session.people.find((person) => person.id === actor.user)?.name ?? 'Somebody'
+}
+
+/** What the agent is called in a run: by what it does there. */
+export function agentName(run: string | null, { runs }: Pick<Conversation, 'runs'>): string {
+  const info = run ? runs.get(run) : undefined
+  if (info?.actionKind === 'plan') return 'Planner'
+  return info?.step ? `Agent · ${info.step}` : 'Agent'
+}

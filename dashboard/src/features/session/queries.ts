@@ -1,0 +1,80 @@
+import { queryOptions } from '@tanstack/react-query'
+import { request } from '../../graphql/client'
+import { graphql, type ResultOf } from '../../graphql/graphql'
+
+const SESSION = graphql(`
+  query Session($number: Int!) {
+    session(number: $number) {
+      id number title prompt mode prMode draft labels targetBranch base repository worked archived createdAt lastEvent sandbox
+      requester { id name }
+      phase { kind step action message reason }
+      usage { input output cacheRead cacheWrite cost }
+      budget { cost tokens seconds }
+      runBudget { cost tokens seconds }
+      runbook { version }
+      versions { version createdAt restores author { id name } }
+      steps { number title leaf body state reason pullRequest seconds usage { cost } }
+      queue { id kind step state createdAt requestedBy { id name } }
+      runs { id kind step state reason message startedAt finishedAt usage { input output cacheRead cacheWrite cost } }
+      changes { id branch baseBranch head state pullRequest title steps }
+      openRequests { id }
+      people { id name }
+    }
+  }
+`)
+
+export type Session = NonNullable<ResultOf<typeof SESSION>['session']>
+export type Step = Session['steps'][number]
+export type Run = Session['runs'][number]
+export type Change = Session['changes'][number]
+
+export const sessionKey = (number: number) => ['session', number] as const
+
+export const sessionQuery = (number: number) =>
+  queryOptions({
+    queryKey: sessionKey(number),
+    queryFn: async () => (await request(SESSION, { number })).session,
+  })
+
+export const EVENTS = graphql(`
+  query Events($number: Int!, $after: Int!) {
+    session(number: $number) {
+      events(after: $after, first: 500) {
+        nodes { number at kind payload }
+        hasMore
+      }
+    }
+  }
+`)
+
+export const NEW_EVENTS = graphql(`
+  subscription NewEvents($session: Int!, $after: Int!) {
+    events(session: $session, after: $after) { number at kind payload }
+  }
+`)
+
+const RUNBOOK = graphql(`
+  query Runbook($number: Int!, $version: Int) {
+    session(number: $number) {
+      runbook(version: $version) { version body createdAt restores author { id name } }
+    }
+  }
+`)
+
+export const runbookQuery = (number: number, version: number) =>
+  queryOptions({
+    queryKey: [...sessionKey(number), 'runbook', version],
+    queryFn: async () => (await request(RUNBOOK, { number, version })).session?.runbook ?? null,
+    // A version never changes.
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+
+const LINT = graphql(`
+  mutation Lint($text: String!) {
+    lintRunbook(text: $text) { severity code message help line column }
+  }
+`)
+
+export type Diagnostic = ResultOf<typeof LINT>['lintRunbook'][number]
+
+export const lintRunbook = async (text: string) => (await request(LINT, { text })).lintRunbook

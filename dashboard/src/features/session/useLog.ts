@@ -1,0 +1,67 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import { request } from '../../graphql/client'
+import { onReturn, subscribe } from '../../graphql/live'
+import { sayError } from '../../ui/toast'
+import type { LogEvent } from './events'
+import { EventLog, type Source } from './log'
+import { EVENTS, NEW_EVENTS, sessionKey } from './queries'
+
+/** Kinds of events after which the session's header, steps or changes look different. */
+const MOVING: ReadonlySet<string> = new Set([
+  'step_state',
+  'run_state',
+  'plan_version',
+  'change_state',
+  'question',
+  'answer',
+  'usage',
+  'sandbox_state',
+  'message',
+])
+
+const sourceOf = (session: number): Source => ({
+  fetch: async (after) => {
+    const events = (await request(EVENTS, { number: session, after })).session?.events
+    return events ?? { nodes: [], hasMore: false }
+  },
+  listen: (after, next) =>
+    subscribe({
+      document: NEW_EVENTS,
+      variables: () => ({ session, after: after() }),
+      next: (data) => next(data.events),
+      refused: sayError,
+    }),
+  // Once a frame is as often as anybody can see; a hidden page gets no frames, but must not fall behind.
+  soon: (callback) => {
+    if (document.visibilityState === 'visible') requestAnimationFrame(callback)
+    else window.setTimeout(callback, 200)
+  },
+})
+
+/** The live log of a session, and its state kept as fresh as the log. */
+export function useLog(session: number) {
+  const client = useQueryClient()
+  const log = useMemo(() => new EventLog(sourceOf(session)), [session])
+  useEffect(() => {
+    let due: number | undefined
+    const refresh = (fresh: readonly LogEvent[]) => {
+      if (due !== undefined || !log.get().loaded || !fresh.some((event) => MOVING.has(event.kind))) return
+      due = window.setTimeout(() => {
+        due = undefined
+        void client.invalidateQueries({ queryKey: sessionKey(session), exact: true })
+      }, 120)
+    }
+    const end = log.subscribe(refresh)
+    const forget = onReturn(() => log.get().failed && void log.start())
+    void log.start()
+    return () => {
+      window.clearTimeout(due)
+      end()
+      forget()
+      log.stop()
+    }
+  }, [client, log, session])
+  const snapshot = useSyncExternalStore(log.subscribe, log.get)
+  return { ...snapshot, again: () => void log.start() }
+}

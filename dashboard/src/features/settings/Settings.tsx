@@ -1,0 +1,16 @@
+import { Link, Outlet } from '@tanstack/react-router'
+
+export function Settings() {
+  return (
+    <div className="settings">
+      <nav aria-label="Settings">
+        <Link to="/settings/me">You</Link>
+        <Link to="/settings/people">People</Link>
+        <Link to="/settings/tokens">Tokens</Link>
+      </nav>
+      <main>
+        <Outlet />
+      </main>
+    </div>
+  )
+}
