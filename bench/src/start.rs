@@ -65,7 +65,7 @@ pub async fn server(effort: Effort) -> Result<Vec<Row>> {
 fn serve(runyard: &Path, data: &Path) -> Result<Server> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut command = Command::new(runyard);
-    command.arg("serve").arg("--data-dir").arg(data).env_clear().env("PATH", path);
+    command.arg("serve").arg("--data-dir").arg(data).env_clear().env("PATH", path).env("RUNYARD_LISTEN", "127.0.0.1:0");
     command.env("RUNYARD_USER_NAME", "Ada").env("RUNYARD_USER_EMAIL", "ada@example.com");
     Ok(Server(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
 }

@@ -72,7 +72,11 @@ impl Server {
             .env("RUNYARD_RETRY_FIRST", "50ms")
             .env("RUNYARD_RETRY_TIMES", "20")
             .env("RUNYARD_AGENT_HOLD", milliseconds(how.hold));
-        command.env("RUNYARD_LOG", "info").env("ANTHROPIC_BASE_URL", &how.upstream).env("ANTHROPIC_API_KEY", KEY);
+        command
+            .env("RUNYARD_LISTEN", "")
+            .env("RUNYARD_LOG", "info")
+            .env("ANTHROPIC_BASE_URL", &how.upstream)
+            .env("ANTHROPIC_API_KEY", KEY);
         command.env("RUNYARD_FAILPOINTS", orders).env("RUNYARD_PLANTED", how.planted);
         command.env("RUNYARD_FAILPOINTS_TRACE", how.home.join(format!("points-{life}")));
         if let Some(database) = how.database {

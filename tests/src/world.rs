@@ -68,7 +68,7 @@ impl World {
         command.args(arguments.into_iter().map(|it| it.as_ref().to_owned())).current_dir(self.place.path());
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
         command.env_clear().env("PATH", path).env("HOME", self.place.path()).env("LANG", "C.UTF-8");
-        command.env("RUNYARD_SECRETS_KEYRING", self.keyring());
+        command.env("RUNYARD_SECRETS_KEYRING", self.keyring()).env("RUNYARD_LISTEN", "");
         command.env("RUNYARD_DATA_DIR", self.data()).env("RUNYARD_AGENT_CLAUDE", programs::claude());
         command.env("RUNYARD_USER_NAME", "Ada").env("RUNYARD_USER_EMAIL", "ada@example.com");
         // A dead server is noticed, and a passing failure tried again, in a time that a test can wait for.

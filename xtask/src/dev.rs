@@ -1,6 +1,6 @@
 //! `cargo xtask dev`: a server to work against, with a model that follows a script.
 
-use crate::{setup, shell, workspace};
+use crate::{dashboard, setup, shell, workspace};
 use anyhow::{Context as _, Result};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ pub struct Arguments {
 /// `cargo xtask dev`.
 pub fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure()?;
+    dashboard::build()?;
     let mut build = workspace::cargo();
     shell::run(build.args(["build", "--package", "runyard", "--package", "scripted-model", "--bins"]))?;
     let target = workspace::target_dir()?;

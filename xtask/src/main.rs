@@ -1,9 +1,10 @@
-//! The developer's commands: `cargo xtask setup | demo | test | lint | bench | fuzz | dev`.
+//! The developer's commands: `cargo xtask setup | demo | test | lint | bench | fuzz | dashboard | dev`.
 //!
 //! Each command first sees to what it needs ([`setup`]), so a fresh machine needs git, a C compiler and rustup only.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to the terminal")]
 
 mod bench;
+mod dashboard;
 mod demo;
 mod dev;
 mod fuzz;
@@ -38,6 +39,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Looks for inputs that break a promise, with cargo-fuzz.
     Fuzz(fuzz::Arguments),
+    /// Builds the page that is part of the program.
+    Dashboard(dashboard::Arguments),
     /// Runs a server on a data directory under target/, with the scripted model.
     Dev(dev::Arguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Dashboard(arguments) => dashboard::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
     };
     match outcome {

@@ -39,11 +39,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Sees to everything that building, testing and showing Runyard needs.
 pub fn ensure() -> Result<()> {
-    let mut missing = packages::missing();
+    let missing = packages::missing();
     let claude = claude::found()?;
-    if claude.is_none() && shell::find("npm").is_none() {
-        missing.push(packages::NPM);
-    }
     if !missing.is_empty() {
         packages::install(&missing)?;
     }

@@ -2,7 +2,7 @@
 
 mod snapshots;
 
-use crate::{setup, shell, workspace};
+use crate::{dashboard, setup, shell, workspace};
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -33,6 +33,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         bail!("no corpus at ../shared/corpus; set RUNYARD_CORPUS to the folder that holds it");
     }
 
+    let everything = arguments.filters.is_empty() && arguments.packages.is_empty();
+    if everything {
+        dashboard::build()?;
+        dashboard::check()?;
+    }
     // The product tests start the real programs, which building a test alone would not make.
     shell::step("building", || {
         if arguments.packages.is_empty() || arguments.packages.iter().any(|package| package == "product-tests") {
@@ -47,12 +52,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if corpus.is_none() {
         println!("SKIPPED {} corpus tests: no corpus; RUNYARD_CORPUS names its folder", corpus_tests(arguments)?);
     }
-    let everything = arguments.filters.is_empty() && arguments.packages.is_empty();
     if everything {
         let mut examples = workspace::cargo();
         shell::step("examples in the documentation", || {
             shell::run(examples.args(["test", "--doc", "--workspace", "--quiet"]))
         })?;
+        dashboard::browser()?;
     }
 
     let references = workspace::target_dir()?.join("snapshot-references.txt");

@@ -2,7 +2,7 @@
 
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use rand::TryRngCore as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -50,13 +50,17 @@ pub fn check(password: &str, known: &[&str]) -> Result<(), Unfit> {
 #[derive(Debug)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
-    decoy: String,
+    decoy: Arc<OnceLock<String>>,
 }
 
 impl Passwords {
-    /// Readies a hash to verify against when there is nobody with a name, so that both take the same time.
+    /// Readies, beside everything else, a hash to verify against when there is nobody with a name, so that both take the
+    /// same time.
     pub fn new() -> Self {
-        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), decoy: hash("nobody has this password") }
+        let decoy = Arc::new(OnceLock::new());
+        let readied = Arc::clone(&decoy);
+        tokio::task::spawn_blocking(move || _ = readied.get_or_init(make_decoy));
+        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), decoy }
     }
 
     /// The password as a PHC string.
@@ -66,10 +70,11 @@ impl Passwords {
 
     /// Whether a password belongs to a PHC string; without one it is tried against a decoy and is wrong.
     pub async fn verify(&self, password: Zeroizing<String>, known: Option<String>) -> bool {
-        let decoy = self.decoy.clone();
+        let decoy = Arc::clone(&self.decoy);
         let is_there = known.is_some();
         let right = self.with_slot(move || {
-            Argon2::default().verify_password(password.as_bytes(), known.as_deref().unwrap_or(&decoy)).is_ok()
+            let decoy = decoy.get_or_init(make_decoy);
+            Argon2::default().verify_password(password.as_bytes(), known.as_deref().unwrap_or(decoy)).is_ok()
         });
         right.await && is_there
     }
@@ -82,6 +87,10 @@ impl Passwords {
         });
         work.await.expect("hashing does not panic")
     }
+}
+
+fn make_decoy() -> String {
+    hash("nobody has this password")
 }
 
 fn hash(password: &str) -> String {

@@ -15,10 +15,20 @@ pub struct Package {
     is_there: fn() -> bool,
 }
 
-/// Fetches Claude Code; needed only while that is missing.
-pub const NPM: Package = Package { name: "npm", why: "fetches Claude Code", is_there: || shell::find("npm").is_some() };
+/// Builds the dashboard, and fetches Claude Code.
+const NPM: Package = Package {
+    name: "npm",
+    why: "builds the dashboard, fetches Claude Code",
+    is_there: || shell::find("npm").is_some(),
+};
 
-const NEEDED: [Package; 3] = [
+const NEEDED: [Package; 5] = [
+    NPM,
+    Package {
+        name: "chromium",
+        why: "the browser of the dashboard's tests",
+        is_there: || shell::find("chromium").is_some(),
+    },
     Package { name: "git", why: "moves changes", is_there: || shell::find("git").is_some() },
     Package { name: "bubblewrap", why: "confines the agent", is_there: || shell::find("bwrap").is_some() },
     Package { name: "postgresql", why: "the second database of the tests", is_there: postgres_is_there },
