@@ -1,6 +1,7 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useMemo, useRef, useState } from 'react'
+import { ansi } from '../../ui/ansi'
 import { Ago } from '../../ui/controls'
 import { Frame } from '../../ui/Frame'
 import { clock, count, duration, exact, money } from '../../ui/format'
@@ -42,7 +43,11 @@ export function summary(event: LogEvent): string {
     .map((key) => rest[key])
     .filter((value) => typeof value === 'string' || typeof value === 'number')
   const line = words.length > 0 ? words.join(' · ') : JSON.stringify(rest)
-  return marked(line.slice(0, 300)).replaceAll('\n', ' ⏎ ')
+  return marked(
+    ansi(line.slice(0, 300))
+      .map((span) => span.text)
+      .join(''),
+  ).replaceAll('\n', ' ⏎ ')
 }
 
 const runOf = (event: LogEvent): unknown => (event.payload as { run?: unknown } | null)?.run
