@@ -76,6 +76,11 @@ impl Running {
         assert!(heard, "it never said {text:?}\nstdout:\n{}\nstderr:\n{}", *self.stdout.borrow(), *stderr.borrow());
     }
 
+    /// What it wrote to standard output until now.
+    pub fn so_far(&self) -> String {
+        self.stdout.borrow().to_string()
+    }
+
     /// Waits until it ends.
     pub async fn ends(mut self) -> Finished {
         self.stdin = None;

@@ -185,6 +185,14 @@ impl Store for Wire {
         self.over("queue", Store::queue(&self.record.store, session)).await
     }
 
+    async fn actions(&self, session: SessionId) -> Result<Vec<Action>> {
+        self.over("actions", Store::actions(&self.record.store, session)).await
+    }
+
+    async fn pulse(&self, account: AccountId) -> Result<i64> {
+        self.over("pulse", Store::pulse(&self.record.store, account)).await
+    }
+
     async fn action(&self, id: ActionId) -> Result<Option<Action>> {
         self.over("action", Store::action(&self.record.store, id)).await
     }

@@ -13,6 +13,7 @@ mod killed;
 mod leaks;
 mod limits;
 mod mended;
+mod pages;
 mod people;
 mod plans;
 #[path = "../../../crates/store/tests/it/postgres.rs"]
