@@ -1,8 +1,9 @@
 use super::{client::Client, protocol::SOCKET, *};
-use domain::{EventPayload, NoteLevel, Payload, SessionId, Timestamp};
-use engine::ProblemCode;
-use futures::StreamExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use async_trait::async_trait;
+use domain::{Event, EventPayload, NoteLevel, Payload, SessionId, SessionNumber, Timestamp};
+use engine::{Command, Person, Problem, ProblemCode, Reply};
+use futures::{StreamExt as _, stream::BoxStream};
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
