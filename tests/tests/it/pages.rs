@@ -5,7 +5,10 @@ use crate::happy::two_files;
 use futures::{SinkExt as _, StreamExt as _};
 use product_tests::{Log, Running, World};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -166,4 +169,26 @@ async fn a_browser_sees_a_change_through_a_crash_of_the_server() {
     let author = world.repository.git(["log", "-1", "--format=%an <%ae>", world.repository.pushed()[1].as_str()]);
     assert_eq!(author.trim(), "Grace <grace@example.com>", "the work is that of whoever asked for it");
     world.assert_foreseen();
+
+    let value = browser.cookie.split_once('=').expect("a pair").1;
+    for kept in ["correct horse battery", value] {
+        assert_eq!(files_with(&world.data(), kept.as_bytes()), Vec::<PathBuf>::new(), "only hashes are kept");
+    }
+}
+
+/// Files below a folder that hold these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files_with(&path, bytes)),
+            Ok(kind) if kind.is_file() => {
+                let holds = std::fs::read(&path).is_ok_and(|all| all.windows(bytes.len()).any(|part| part == bytes));
+                found.extend(holds.then_some(path));
+            }
+            _ => {}
+        }
+    }
+    found
 }
