@@ -151,7 +151,6 @@ function PullRequest({ change }: { change: Change }) {
   if (pull === null) return <p className="empty">#{change.pullRequest} is gone.</p>
   const sideBySide = split && roomy
   return (
-    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: a section with a name is a region
     <section className="changes-scroll" ref={box} tabIndex={0} aria-label={`Pull request #${pull.number}`}>
       <header className="pull-head">
         <div className="row wrap">
