@@ -1,6 +1,14 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import {
+  type KeyboardEvent,
+  type ReactNode,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from 'react'
 import { phaseLook, State } from '../ui/State'
 import { useAllCommands } from './commands'
 import { Keys } from './HelpSheet'
@@ -29,7 +37,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const id = useId()
   const dialog = useRef<HTMLDialogElement>(null)
   const input = useRef<HTMLInputElement>(null)
-  useEffect(() => {
+  // Before the next key can arrive: what is typed at once belongs here.
+  useLayoutEffect(() => {
     const before = document.activeElement
     dialog.current?.showModal()
     input.current?.focus()

@@ -124,6 +124,7 @@ export function Shell() {
         <button type="button" className="search-button" onClick={() => setOpen('palette')}>
           <Search size={14} aria-hidden="true" />
           <span className="long">Search or do</span>
+          <span className="visually-hidden short">Search or do</span>
           <Kbd>{isMac ? '⌘' : 'Ctrl'} K</Kbd>
         </button>
         <Button

@@ -79,7 +79,14 @@ function classes(look: Look): string {
 
 /** A line that was written over shows what was written last, as a progress bar does. */
 function overwritten(text: string): string {
-  return text.replace(/\r+\n/g, '\n').replace(/[^\n\r]*\r(?!$)/gm, '')
+  if (!text.includes('\r')) return text
+  return text
+    .split('\n')
+    .map((line) => {
+      const kept = line.replace(/\r+$/, '')
+      return kept.slice(kept.lastIndexOf('\r') + 1)
+    })
+    .join('\n')
 }
 
 export function ansi(source: string): Span[] {

@@ -1,6 +1,6 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Columns2, GitMerge, Rows2, WandSparkles } from 'lucide-react'
-import { useRef, useState } from 'react'
+import { useState } from 'react'
 import { request } from '../../graphql/client'
 import { words } from '../../graphql/errors'
 import { graphql, type ResultOf } from '../../graphql/graphql'
@@ -116,7 +116,8 @@ function StackPicture({ chosen }: { chosen: Change }) {
 /** Work that is in no pull request yet. */
 function Work({ step }: { step?: string | undefined }) {
   const { session } = useSession()
-  const box = useRef<HTMLDivElement>(null)
+  // State and not a ref: the rows can be laid out only once the box is there.
+  const [box, setBox] = useState<HTMLElement | null>(null)
   const diff = useQuery({
     queryKey: [...sessionKey(session.number), 'diff', step ?? null, session.lastEvent],
     queryFn: async () =>
@@ -127,8 +128,8 @@ function Work({ step }: { step?: string | undefined }) {
   if (!diff.data)
     return <p className="empty">{diff.isPending ? 'Reading the changes …' : 'Nothing was changed yet.'}</p>
   return (
-    <div className="changes-scroll" ref={box}>
-      <DiffView text={diff.data} split={false} scroller={() => box.current} />
+    <div className="changes-scroll" ref={setBox}>
+      <DiffView text={diff.data} split={false} scroller={box} />
     </div>
   )
 }
@@ -136,7 +137,8 @@ function Work({ step }: { step?: string | undefined }) {
 function PullRequest({ change }: { change: Change }) {
   const { session } = useSession()
   const client = useQueryClient()
-  const box = useRef<HTMLDivElement>(null)
+  // State and not a ref: the rows can be laid out only once the box is there.
+  const [box, setBox] = useState<HTMLElement | null>(null)
   const roomy = useMedia('(min-width: 1100px)')
   const [split, setSplit] = useState(false)
   const query = useQuery(pullQuery(session.repository, change))
@@ -151,8 +153,7 @@ function PullRequest({ change }: { change: Change }) {
   if (pull === null) return <p className="empty">#{change.pullRequest} is gone.</p>
   const sideBySide = split && roomy
   return (
-    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: a section with a name is a region
-    <section className="changes-scroll" ref={box} tabIndex={0} aria-label={`Pull request #${pull.number}`}>
+    <section className="changes-scroll" ref={setBox} tabIndex={0} aria-label={`Pull request #${pull.number}`}>
       <header className="pull-head">
         <div className="row wrap">
           <h2 className="grow">
@@ -199,7 +200,7 @@ function PullRequest({ change }: { change: Change }) {
         split={sideBySide}
         threads={pull.threads}
         onComment={(place, body) => comment.mutateAsync({ ...place, body })}
-        scroller={() => box.current}
+        scroller={box}
       />
     </section>
   )

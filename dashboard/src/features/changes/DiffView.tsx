@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ChevronRight, MessageSquarePlus } from 'lucide-react'
-import { type ReactNode, useMemo, useState } from 'react'
+import { type ReactNode, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { Ago, Button } from '../../ui/controls'
 import { Markdown } from '../../ui/Markdown'
 import { Text } from '../../ui/Text'
@@ -36,7 +36,8 @@ interface Props {
   threads?: readonly Thread[]
   /** Adds a comment at a line of the new side; without it there are no comments. */
   onComment?: (place: Place, body: string) => Promise<unknown>
-  scroller: () => HTMLElement | null
+  /** What scrolls; null until it is there. */
+  scroller: HTMLElement | null
 }
 
 export function DiffView({ text, split, threads = [], onComment, scroller }: Props) {
@@ -74,9 +75,14 @@ export function DiffView({ text, split, threads = [], onComment, scroller }: Pro
     }
   }
 
+  // What stands above the diff in the same scrolling box, and may grow with every comment.
+  const place = useRef<HTMLDivElement>(null)
+  const [margin, setMargin] = useState(0)
+  useLayoutEffect(() => setMargin(place.current?.offsetTop ?? 0))
   const virtual = useVirtualizer({
     count: rows.length,
-    getScrollElement: scroller,
+    getScrollElement: () => scroller,
+    scrollMargin: margin,
     estimateSize: (index) => (rows[index]?.kind === 'file' ? 38 : 20),
     getItemKey: (index) => rows[index]?.key ?? index,
     overscan: 30,
@@ -125,7 +131,7 @@ export function DiffView({ text, split, threads = [], onComment, scroller }: Pro
     }
   }
   return (
-    <div className="diff" style={{ height: virtual.getTotalSize() }}>
+    <div className="diff" ref={place} style={{ height: virtual.getTotalSize() }}>
       {virtual.getVirtualItems().map((item) => {
         const row = rows[item.index]
         return row ? (
@@ -134,7 +140,7 @@ export function DiffView({ text, split, threads = [], onComment, scroller }: Pro
             ref={virtual.measureElement}
             data-index={item.index}
             className="diff-row"
-            style={{ transform: `translateY(${item.start}px)` }}
+            style={{ transform: `translateY(${item.start - margin}px)` }}
           >
             {draw(row)}
           </div>

@@ -26,7 +26,10 @@ export function Conversation({ log, at }: Props) {
   const rows = useMemo(() => fold(conversation.entries), [conversation.entries])
   const [shown, setShown] = useState(WINDOW)
   const feed = useRef<HTMLDivElement>(null)
+  const inside = useRef<HTMLDivElement>(null)
   const following = useRef(at === undefined)
+  /** Where the box was when it last scrolled, to tell a person's scrolling from what grows or shrinks by itself. */
+  const was = useRef({ top: 0, height: 0 })
   const [seen, setSeen] = useState<number | null>(null)
 
   const target = at === undefined ? -1 : rows.findLastIndex((row) => row.key <= at)
@@ -42,12 +45,13 @@ export function Conversation({ log, at }: Props) {
 
   useEffect(() => {
     const box = feed.current
-    if (!box) return
+    if (!box || !inside.current) return
     // The box or what is in it may change its size without news: a wider window, an opened call, a loaded part.
     const sized = new ResizeObserver(() => {
       if (following.current) box.scrollTop = box.scrollHeight
     })
     sized.observe(box)
+    sized.observe(inside.current)
     return () => sized.disconnect()
   }, [])
 
@@ -65,8 +69,11 @@ export function Conversation({ log, at }: Props) {
   const onScroll = () => {
     const box = feed.current
     if (!box) return
-    const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR
-    if (near === following.current) return
+    const { scrollTop: top, scrollHeight: height } = box
+    const near = height - top - box.clientHeight < NEAR
+    const byPerson = top < was.current.top && height === was.current.height
+    was.current = { top, height }
+    if (near === following.current || (!near && !byPerson)) return
     following.current = near
     setSeen(near ? null : (rows.at(-1)?.key ?? 0))
   }
@@ -85,34 +92,36 @@ export function Conversation({ log, at }: Props) {
           aria-label="Conversation"
           tabIndex={0}
         >
-          {failed ? (
-            <Problem
-              action={
-                <Button look="small" onClick={log.again}>
-                  Try again
+          <div ref={inside}>
+            {failed ? (
+              <Problem
+                action={
+                  <Button look="small" onClick={log.again}>
+                    Try again
+                  </Button>
+                }
+              >
+                {words(failed)}
+              </Problem>
+            ) : null}
+            {!loaded && !failed ? <p className="muted feed-note">Reading what happened so far …</p> : null}
+            {from > 0 ? (
+              <p className="feed-note">
+                <Button look="small" onClick={() => setShown(rows.length - from + WINDOW)}>
+                  Show earlier ({from})
                 </Button>
-              }
-            >
-              {words(failed)}
-            </Problem>
-          ) : null}
-          {!loaded && !failed ? <p className="muted feed-note">Reading what happened so far …</p> : null}
-          {from > 0 ? (
-            <p className="feed-note">
-              <Button look="small" onClick={() => setShown(rows.length - from + WINDOW)}>
-                Show earlier ({from})
-              </Button>
-            </p>
-          ) : null}
-          {visible.map((row, index) => (
-            <EntryRow
-              key={row.key}
-              row={row}
-              follows={sameAuthor(visible[index - 1], row)}
-              runs={conversation.runs}
-              marked={row.key === at}
-            />
-          ))}
+              </p>
+            ) : null}
+            {visible.map((row, index) => (
+              <EntryRow
+                key={row.key}
+                row={row}
+                follows={sameAuthor(visible[index - 1], row)}
+                runs={conversation.runs}
+                marked={row.key === at}
+              />
+            ))}
+          </div>
         </div>
         {fresh > 0 ? (
           <button type="button" className="pill" onClick={toEnd}>

@@ -1,0 +1,230 @@
+import type { Browser } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { ADA, GRACE, launch, type Server, scripted, signIn, startServer, type Visit, visit } from './harness'
+
+let browser: Browser
+let server: Server
+const open: Visit[] = []
+
+/** A person in a browser of their own, signed in. */
+async function person(who = ADA, device = {}) {
+  const made = await visit(browser, server, device)
+  open.push(made)
+  await signIn(made.page, who)
+  return made
+}
+
+beforeAll(async () => {
+  server = await startServer()
+  browser = await launch()
+})
+
+afterEach(async () => {
+  const troubles = open.flatMap((each) => each.troubles)
+  for (const { context } of open.splice(0)) await context.close()
+  expect(troubles).toEqual([])
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await server?.close()
+})
+
+describe('signing in', () => {
+  it('refuses a wrong password in words, leads back to where one wanted to go, and out again', async () => {
+    const { page } = await visit(browser, server).then((made) => {
+      open.push(made)
+      return made
+    })
+    await page.goto('/settings/tokens')
+    await page.getByLabel('Mail address').fill(ADA.email)
+    await page.getByLabel('Password').fill('not the password')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('alert').waitFor()
+    await page.getByLabel('Password').fill(ADA.password)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Tokens' }).waitFor()
+    await page.getByRole('button', { name: /^You:/ }).click()
+    await page.getByRole('menuitem', { name: 'Sign out' }).click()
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+  })
+
+  it('makes a token that is shown once', async () => {
+    const { page } = await person()
+    await page.goto('/settings/tokens')
+    await page.getByLabel('Name', { exact: true }).fill('browser test')
+    await page.getByRole('button', { name: 'Make token' }).click()
+    const dialog = page.getByRole('dialog')
+    const value = (await dialog.locator('.secret .grow').textContent()) ?? ''
+    expect(value.length).toBeGreaterThan(20)
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    await page.getByRole('cell', { name: 'browser test' }).first().waitFor()
+    expect(await page.content()).not.toContain(value)
+  })
+
+  it('invites somebody, who joins by the link', async () => {
+    const { page } = await person()
+    await page.goto('/settings/people')
+    await page.getByLabel('Mail address').fill('katherine@example.com')
+    await page.getByRole('button', { name: 'Invite', exact: true }).click()
+    const link = (await page.getByRole('dialog').locator('.secret .grow').textContent()) ?? ''
+    const guest = await visit(browser, server)
+    open.push(guest)
+    await guest.page.goto(new URL(link).pathname)
+    await guest.page.getByLabel('Your name').fill('Katherine Johnson')
+    await guest.page.getByLabel('Password').fill('short')
+    await guest.page.getByRole('button', { name: 'Create account' }).click()
+    await guest.page.getByText(/12 characters/).waitFor()
+    await guest.page.getByLabel('Password').fill('orbital mechanics by hand')
+    await guest.page.getByRole('button', { name: 'Create account' }).click()
+    await guest.page.getByRole('heading', { name: /Katherine/ }).waitFor()
+  })
+})
+
+// These play the mock's script; the same with the real server and its scripted model is the whole-product tests' part.
+describe.skipIf(!scripted)('a session', () => {
+  it('is asked for, planned, answered by one and seen by the other, executed and reviewed', async () => {
+    const ada = await person()
+    await ada.page.getByLabel('Describe the change').fill('Use the new builder everywhere')
+    await ada.page.getByRole('button', { name: 'Plan it' }).click()
+    await ada.page.waitForURL(/\/r\/\d+/)
+    const grace = await person(GRACE)
+    await grace.page.goto(new URL(ada.page.url()).pathname)
+
+    const question = grace.page.getByRole('region', { name: 'Question for you' })
+    await question.getByLabel(/^keep/).check()
+    await question.getByRole('button', { name: 'Answer' }).click()
+    await ada.page.getByText('Grace Hopper answered keep').waitFor()
+
+    await ada.page.getByRole('button', { name: 'Execute all' }).click()
+    const permission = grace.page.getByRole('region', { name: 'Permission for you' })
+    await permission.getByRole('button', { name: 'Allow once' }).click()
+    await ada.page.getByText('Grace Hopper allowed it once').waitFor()
+    await ada.page.getByText('completed', { exact: false }).first().waitFor()
+
+    await ada.page.getByRole('link', { name: /^Changes/ }).click()
+    await ada.page.getByText('The one client that everything shares.').waitFor()
+    // A character that would reorder the line is shown.
+    await ada.page
+      .getByRole('region', { name: /^Pull request/ })
+      .getByText('U+202E')
+      .waitFor()
+    await ada.page.getByRole('button', { name: 'Comment on line 3', exact: true }).first().click()
+    await ada.page.getByRole('textbox', { name: 'Comment on line 3' }).fill('Say why there is one.')
+    await ada.page.getByRole('button', { name: 'Comment', exact: true }).last().click()
+    await ada.page
+      .getByRole('region', { name: 'Comments on line 3' })
+      .getByText('Say why there is one.')
+      .waitFor()
+    await ada.page.getByRole('button', { name: 'Merge …' }).click()
+    await ada.page.getByRole('dialog').getByRole('button', { name: 'Merge', exact: true }).click()
+    await grace.page.getByText('merged', { exact: true }).first().waitFor()
+  })
+
+  it('has lost nothing and doubled nothing after the connection broke', async () => {
+    const { page, context } = await person()
+    await page.goto('/r/39?tab=log')
+    const last = page.getByText(/^\d+ of \d+$/)
+    await last.waitFor()
+    const send = async (text: string) => {
+      await page.getByLabel('Message', { exact: true }).fill(text)
+      await page.getByLabel('Message', { exact: true }).press('Enter')
+    }
+    await send('before the break')
+    await page.getByText('You said: before the break').first().waitFor()
+    // Cut every connection while an answer streams.
+    await send('long, in the middle')
+    await context.request.post('/mock/drop')
+    await page.getByText('Connection lost.').waitFor()
+    await page.getByText('Connection lost.').waitFor({ state: 'detached' })
+    await send('after the break')
+    await page.getByText('You said: after the break').first().waitFor()
+    const answer = await context.request.post('/graphql', {
+      headers: { 'X-Runyard': '1' },
+      data: { query: '{ session(number: 39) { lastEvent } }' },
+    })
+    const { lastEvent } = (await answer.json()).data.session
+    await page.getByText(`${lastEvent} of ${lastEvent}`).waitFor()
+    expect(await page.getByText('You said: before the break').count()).toBe(1)
+  })
+
+  it('shows hostile text as text', async () => {
+    const { page } = await person()
+    await page.goto('/r/37')
+    await page.getByLabel('Message', { exact: true }).fill('hostile, please')
+    await page.getByLabel('Message', { exact: true }).press('Enter')
+    const said = page.getByRole('article').filter({ hasText: 'reversed' }).last()
+    await said.getByText('(not loaded)').waitFor()
+    expect(await said.locator('img, script').count()).toBe(0)
+    expect(await said.getByRole('link', { name: 'click' }).count()).toBe(0)
+    await said.getByText('⟨U+202E⟩').waitFor()
+  })
+
+  it('is edited where it stands, with problems told while one writes, and brought back', async () => {
+    const { page } = await person()
+    await page.goto('/r/39?tab=markdown')
+    const editor = page.getByRole('textbox', { name: 'Runbook' })
+    await editor.click()
+    await page.keyboard.press('Control+End')
+    await page.keyboard.type('\n### Step 7: Out of order\n')
+    await page
+      .getByText(/comes where step 4 was expected/)
+      .first()
+      .waitFor()
+    await page.getByRole('button', { name: 'Discard' }).click()
+    await page.getByText('No problems').waitFor()
+    await editor.click()
+    await page.keyboard.press('Control+End')
+    await page.keyboard.type('\n### Step 4: Tell people\n')
+    await page.keyboard.press('Control+s')
+    await page.getByText('Saved as version 2.').waitFor()
+    await page.getByLabel('Version').selectOption('1')
+    await page.getByRole('button', { name: 'Bring back version 1' }).click()
+    await page.getByText('Version 1 is back, as a new version.').waitFor()
+  })
+
+  it('is steered by keyboard alone', async () => {
+    const { page } = await person()
+    await page.keyboard.press('Control+k')
+    await page.keyboard.type('billing')
+    await page.getByRole('option', { name: /Rename the billing tables/, selected: true }).waitFor()
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/r/41')
+    await page.getByRole('heading', { name: /Rename the billing tables/ }).waitFor()
+    await page.keyboard.press('4')
+    await page.waitForURL('**/r/41?tab=log')
+    await page.keyboard.press('?')
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('m')
+    // Keys are letters again while one writes.
+    await page.keyboard.type('g h?')
+    expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('g h?')
+  })
+
+  it('does not move what one reads, and says how much is new', async () => {
+    const { page } = await person(ADA, { height: 500 })
+    await page.goto('/r/38')
+    const feed = page.getByRole('log', { name: 'Conversation' })
+    await feed.getByText('Good: it stays.').waitFor()
+    await feed.hover()
+    await page.mouse.wheel(0, -4_000)
+    const anchor = feed.getByRole('article').first()
+    const before = await anchor.boundingBox()
+    await page.getByLabel('Message', { exact: true }).fill('a long answer')
+    await page.evaluate(async () => {
+      // From another tab, so to say: sending from here would lead to the end.
+      await fetch('/graphql', {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'X-Runyard': '1' },
+        body: JSON.stringify({
+          query: 'mutation { sendMessage(session: 38, text: "a long answer") { queued } }',
+        }),
+      })
+    })
+    await page.getByRole('button', { name: /\d+ new/ }).waitFor()
+    expect(await anchor.boundingBox()).toEqual(before)
+    await page.getByRole('button', { name: /\d+ new/ }).click()
+    await page.getByRole('button', { name: /\d+ new/ }).waitFor({ state: 'detached' })
+  })
+})
