@@ -1,34 +1,46 @@
-//! Puts the dashboard where it is embedded from: as `cargo xtask dashboard` built it, or a page that says how to.
+//! Makes the dashboard part of the program: as `cargo xtask dashboard` built it, or a page that says how to.
 
 use std::{
-    env, fs, io,
+    env,
+    fmt::Write as _,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 fn main() -> io::Result<()> {
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("dashboard");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboard/dist");
     println!("cargo::rerun-if-changed={}", built.display());
     println!("cargo::rerun-if-changed=build.rs");
-    if out.exists() {
-        fs::remove_dir_all(&out)?;
+    let mut files = Vec::new();
+    if built.join("index.html").is_file() {
+        collect(&fs::canonicalize(built)?, "", &mut files)?;
+    } else {
+        fs::write(out.join("index.html"), NOT_BUILT)?;
+        files.push(("index.html".to_owned(), out.join("index.html")));
     }
-    fs::create_dir_all(&out)?;
-    if built.join("index.html").is_file() { copy(&built, &out) } else { fs::write(out.join("index.html"), NOT_BUILT) }
+    files.sort();
+    let mut code = String::from("/// Every file by its name.\nstatic FILES: &[(&str, &[u8])] = &[\n");
+    for (name, path) in files {
+        let path = path.to_str().ok_or_else(|| io::Error::other("a path that is no text"))?;
+        writeln!(code, "    ({name:?}, include_bytes!({path:?})),").expect("a text takes all");
+    }
+    code.push_str("];\n");
+    fs::write(out.join("files.rs"), code)
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
+/// All files below a folder, with names as they are asked for.
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let (path, place) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        let name = entry.file_name().into_string().map_err(|_| io::Error::other("a name that is no text"))?;
+        if name.starts_with('.') {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            fs::create_dir_all(&place)?;
-            copy(&path, &place)?;
+            collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
         } else {
-            fs::copy(&path, &place)?;
+            files.push((format!("{prefix}{name}"), entry.path()));
         }
     }
     Ok(())

@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 use store::{Access, StoreError};
 
 /// A sign-in that was not used for so long has ended.
-pub const SIGN_IN_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const SIGN_IN_LASTS: Duration = Duration::from_hours(30 * 24);
 /// The use of a sign-in or a token is noted at most this often.
-const NOTED_EVERY: Duration = Duration::from_secs(60);
+const NOTED_EVERY: Duration = Duration::from_mins(1);
 
 /// Somebody who may come in.
 #[derive(Debug, Clone)]

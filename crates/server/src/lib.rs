@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// How long connections may take to end when the server goes down.
 const LEAVE: Duration = Duration::from_secs(3);
 /// How often sign-ins that nobody uses are cleared away.
-const TIDY: Duration = Duration::from_secs(3600);
+const TIDY: Duration = Duration::from_hours(1);
 
 /// What a server is made of.
 pub struct Parts {

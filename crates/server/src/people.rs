@@ -7,9 +7,9 @@ use std::time::Duration;
 use store::{Access, StoreError};
 
 /// How long a link works.
-const LINK_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
+const LINK_LASTS: Duration = Duration::from_hours(7 * 24);
 /// How long one that makes an admin, or gives a password, works.
-const STRONG_LINK_LASTS: Duration = Duration::from_secs(24 * 3600);
+const STRONG_LINK_LASTS: Duration = Duration::from_hours(24);
 
 /// True when an admin can sign in.
 pub async fn somebody_can_sign_in(access: &dyn Access, account: AccountId) -> Result<bool, StoreError> {

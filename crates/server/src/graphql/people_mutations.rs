@@ -100,7 +100,7 @@ impl PeopleMutations {
         let phc = state.passwords.hash(new).await;
         let change = MemberChange::Password(phc, sign_in(&call));
         state.access.change_member(state.account, user.id, &change).await.map_err(Failure::from)?;
-        query::viewer(&call)
+        Ok(query::viewer(&call))
     }
 
     /// Gives the viewer another name.
@@ -171,7 +171,7 @@ impl PeopleMutations {
                 access.end_sign_in(other.id).await.map_err(Failure::from)?;
             }
         }
-        query::viewer(&call)
+        Ok(query::viewer(&call))
     }
 }
 

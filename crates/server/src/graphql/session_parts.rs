@@ -51,6 +51,7 @@ pub struct EventPage {
 /// One entry of a session's log.
 pub struct Event(pub domain::Event);
 
+#[expect(clippy::unused_async, reason = "a resolver is async by its trait")]
 #[Object]
 impl Event {
     /// 1, 2, 3 … without gaps.
@@ -288,7 +289,8 @@ pub struct Request {
 /// One question.
 #[derive(Debug, SimpleObject)]
 pub struct Question {
-    question: String,
+    #[graphql(name = "question")]
+    text: String,
     /// A short name of its subject.
     header: String,
     /// What may be chosen; a free answer is always possible.
@@ -328,7 +330,7 @@ impl From<&domain::Request> for Request {
                 told.questions = questions
                     .iter()
                     .map(|question| Question {
-                        question: question.question.clone(),
+                        text: question.question.clone(),
                         header: question.header.clone(),
                         options: question.options.iter().map(Choice::from).collect(),
                         multi_select: question.multi_select,

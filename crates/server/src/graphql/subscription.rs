@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub struct Subscription;
 
+#[expect(clippy::unused_async, reason = "a resolver is async by its trait")]
 #[Subscribes]
 impl Subscription {
     /// The events of a session above a number, each once and in order, and those that come.

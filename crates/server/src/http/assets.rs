@@ -5,12 +5,22 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
-use rust_embed::RustEmbed;
+use domain::BlobHash;
+use std::{collections::HashMap, sync::LazyLock};
 
-/// What `cargo xtask dashboard` built, or a page that says that nobody built it (`build.rs`).
-#[derive(RustEmbed)]
-#[folder = "$OUT_DIR/dashboard"]
-struct Files;
+// `FILES`: what `cargo xtask dashboard` built, or a page that says that nobody built it (`build.rs`).
+include!(concat!(env!("OUT_DIR"), "/files.rs"));
+
+/// A file with what tells its versions apart.
+struct File {
+    bytes: &'static [u8],
+    tag: String,
+}
+
+static BY_NAME: LazyLock<HashMap<&str, File>> = LazyLock::new(|| {
+    let tag = |bytes: &[u8]| format!("\"{}\"", &BlobHash::of(bytes).to_string()[..32]);
+    FILES.iter().map(|(name, bytes)| (*name, File { bytes, tag: tag(bytes) })).collect()
+});
 
 /// Paths of programs: nothing there is a page.
 const NOT_PAGES: [&str; 5] = ["api/", "auth/", "graphql", "assets/", "metrics"];
@@ -18,7 +28,7 @@ const NOT_PAGES: [&str; 5] = ["api/", "auth/", "graphql", "assets/", "metrics"];
 /// A file of the dashboard, or its page, which finds its way by the address.
 pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let name = if Files::get(path).is_some() { path } else { "index.html" };
+    let name = if BY_NAME.contains_key(path) { path } else { "index.html" };
     if name != path && NOT_PAGES.iter().any(|prefix| path.starts_with(prefix)) {
         return Answer::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address").into_response();
     }
@@ -26,18 +36,17 @@ pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
         let message = "this address is only read";
         return Answer::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message).into_response();
     }
-    let Some(file) = Files::get(name) else {
+    let Some(File { bytes, tag }) = BY_NAME.get(name) else {
         return Answer::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address").into_response();
     };
-    let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
     // Names of assets hold their own hash, so what is behind one never changes.
     let keep = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { file.data.into_response() };
+    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { bytes.into_response() };
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind(name)));
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
         out.insert(header::ETAG, tag);
     }
     response

@@ -16,7 +16,7 @@ use axum::{
 use std::{sync::Arc, time::Duration};
 
 /// An operation may take so long; a merge fetches and pushes.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 pub async fn answer(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bytes) -> Result<Response, Answer> {
     let caller = caller(&state, &Method::POST, &headers, false).await?;
