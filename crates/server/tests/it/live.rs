@@ -15,7 +15,7 @@ use tokio_tungstenite::{
 };
 
 /// Longer than anything here takes; it is only reached when something is wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
