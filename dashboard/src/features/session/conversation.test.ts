@@ -134,6 +134,14 @@ describe('the conversation', () => {
     expect(tool).toMatchObject({ state: 'failed', output: 'out', finishedAt: '2026-11-28T10:00:01.000Z' })
   })
 
+  it('says what a call is about and leaves the verb to the page', () => {
+    const titles = ['Read /code/src/main.rs', 'Read /etc/hosts', 'cat /code/a'].map((title) => {
+      const call = { ...started('c1'), title } as Payload
+      return (extend(EMPTY, log(run('running'), call)).entries.at(-1) as ToolEntry).title
+    })
+    expect(titles).toEqual(['src/main.rs', '/etc/hosts', 'cat /code/a'])
+  })
+
   it('answers a question in its place', () => {
     const ask = extend(EMPTY, STORY).entries.find((entry) => entry.kind === 'ask') as AskEntry
     expect(ask.answered).toMatchObject({ from: ada, answer: { answer: 'allow' } })

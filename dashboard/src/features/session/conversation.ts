@@ -185,7 +185,7 @@ class Builder {
           call: payload.call,
           tool: payload.tool,
           toolKind: payload.kind,
-          title: payload.title,
+          title: objectOf(payload.tool, payload.title),
           input: payload.input,
           state: 'running',
           output: '',
@@ -335,6 +335,12 @@ class Builder {
       return
     this.push(entry)
   }
+}
+
+/** What a call is about, without what the page says beside it: its verb, and where the workspace lies in the sandbox. */
+function objectOf(tool: string, title: string): string {
+  const object = title.startsWith(`${tool} `) ? title.slice(tool.length + 1) : title
+  return object.startsWith('/code/') ? object.slice('/code/'.length) : object
 }
 
 /** The conversation after `events`, which must follow on `from.last` without a gap. */
