@@ -74,7 +74,7 @@ describe('signing in', () => {
     await guest.page.getByLabel('Your name').fill('Katherine Johnson')
     await guest.page.getByLabel('Password').fill('short')
     await guest.page.getByRole('button', { name: 'Create account' }).click()
-    await guest.page.getByText(/12 characters/).waitFor()
+    await guest.page.getByText(/needs at least 10 characters/).waitFor()
     await guest.page.getByLabel('Password').fill('orbital mechanics by hand')
     await guest.page.getByRole('button', { name: 'Create account' }).click()
     await guest.page.getByRole('heading', { name: /Katherine/ }).waitFor()
@@ -119,6 +119,18 @@ describe.skipIf(!scripted)('a session', () => {
     await ada.page.getByRole('button', { name: 'Merge …' }).click()
     await ada.page.getByRole('dialog').getByRole('button', { name: 'Merge', exact: true }).click()
     await grace.page.getByText('merged', { exact: true }).first().waitFor()
+  })
+
+  it('says in sentences what is refused, and what would mend it', async () => {
+    const { page } = await person()
+    await page.goto('/r/37')
+    await page.getByText('Good: it stays.').first().waitFor()
+    await page.keyboard.press('e')
+    await page
+      .getByRole('status')
+      .getByText('Every step is completed. Say in a message what more is to be done.', { exact: true })
+      .waitFor()
+    await page.getByRole('button', { name: 'Dismiss' }).click()
   })
 
   it('has lost nothing and doubled nothing after the connection broke', async () => {

@@ -25,14 +25,13 @@ const requestOf = ({ id, ask, askedAt }) => ({
   options: ask.options ?? [],
 })
 
-const viewOf = (world, session) => ({
+const viewOf = (session) => ({
   ...session,
   lastEvent: session.lastEvent,
   usage: { input: 12_400, output: 3_100, cacheRead: 88_000, cacheWrite: 9_000, cost: session.cost },
   runbook: ({ version }) => (version ? session.versions[version - 1] : session.versions.at(-1)) ?? null,
   steps: session.steps,
   openRequests: session.requests.map(requestOf),
-  people: world.people,
   events: ({ after, first }) => ({
     nodes: session.log.slice(after, after + first),
     hasMore: session.log.length > after + first,
@@ -76,7 +75,7 @@ export function api(world) {
     if (!session) throw refuse('NOT_FOUND', `There is no session r/${number}.`)
     return session
   }
-  const view = (session) => viewOf(world, session)
+  const view = (session) => viewOf(session)
   const admin = (me) => {
     if (me.role !== 'ADMIN')
       throw refuse('FORBIDDEN', 'Only admins may do that.', { mend: 'Ask an admin of your account.' })
@@ -182,7 +181,10 @@ export function api(world) {
           ? open.length - 1
           : 0
       const numbers = open.slice(0, last + 1).map((each) => each.number)
-      if (numbers.length === 0) throw refuse('CONFLICT', 'There is nothing left to execute.')
+      if (numbers.length === 0)
+        throw refuse('CONFLICT', 'every step is completed', {
+          mend: 'say in a message what more is to be done',
+        })
       session.execute(numbers)
       return queued(session, numbers)
     },

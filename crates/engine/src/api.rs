@@ -534,8 +534,11 @@ pub struct Problem {
     pub code: ProblemCode,
     /// What happened.
     pub message: String,
-    /// What to do next.
+    /// What to do next, in words that hold wherever it is read.
     pub mend: Option<String>,
+    /// The same for whoever is at the command line, where it names commands and flags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// True when something else changed between reading and writing, so that asking again may work.
     #[serde(skip)]
     pub(crate) clash: bool,
@@ -560,13 +563,20 @@ pub enum ProblemCode {
 impl Problem {
     /// A problem with words for what happened.
     pub fn new(code: ProblemCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), mend: None, clash: false }
+        Self { code, message: message.into(), mend: None, command: None, clash: false }
     }
 
     /// The same with words for what to do next.
     #[must_use]
     pub fn mend(mut self, mend: impl Into<String>) -> Self {
         self.mend = Some(mend.into());
+        self
+    }
+
+    /// The same with what to do next at the command line, which is told there in place of [`Self::mend`].
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = Some(command.into());
         self
     }
 }

@@ -137,7 +137,8 @@ impl Shared {
     pub async fn session(&self, number: SessionNumber) -> Result<Session, Problem> {
         self.store.session_numbered(self.account.id, number).await?.ok_or_else(|| {
             Problem::new(ProblemCode::NotFound, format!("there is no session {number}"))
-                .mend("`runyard session list --all` shows all sessions")
+                .mend("look among all sessions, the archived ones too")
+                .command("`runyard session list --all` shows all sessions")
         })
     }
 

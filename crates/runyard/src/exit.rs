@@ -96,7 +96,7 @@ impl From<Problem> for Failure {
             ProblemCode::BadRequest | ProblemCode::NotFound | ProblemCode::Conflict => Exit::Usage,
             ProblemCode::Environment | ProblemCode::Internal => Exit::Environment,
         };
-        Self { exit, message: problem.message, mend: problem.mend }
+        Self { exit, message: problem.message, mend: problem.command.or(problem.mend) }
     }
 }
 

@@ -69,6 +69,17 @@ export const sessionsQuery = (archived = false, first = 50) =>
     queryFn: async () => (await request(SESSIONS, { first, after: null, archived })).sessions,
   })
 
+const PEOPLE = graphql(`
+  query People { people { id name email role active hasPassword } }
+`)
+
+export type Person = ResultOf<typeof PEOPLE>['people'][number]
+
+export const peopleQuery = queryOptions({
+  queryKey: ['people'],
+  queryFn: async () => (await request(PEOPLE)).people,
+})
+
 const REPOSITORIES = graphql(`
   query Repositories {
     repositories { id name forge location }

@@ -41,9 +41,16 @@ export function fromGraphQL(errors: readonly RawError[]): ApiError {
   )
 }
 
-/** One sentence, and the mend when there is one. */
+/** The server's words are parts of sentences, as the command line shows them; here each stands as one. */
+function sentence(text: string): string {
+  const whole = /^[a-z]+[\s,.:;]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
+  return /[\p{L}\p{N}`)\]"]$/u.test(whole) ? `${whole}.` : whole
+}
+
+/** What is wrong, and the mend when there is one. */
 export function words(error: unknown): string {
-  if (error instanceof ApiError) return error.mend ? `${error.message} ${error.mend}` : error.message
+  if (error instanceof ApiError)
+    return error.mend ? `${sentence(error.message)} ${sentence(error.mend)}` : sentence(error.message)
   if (error instanceof Error) return error.message
   return String(error)
 }

@@ -1,7 +1,7 @@
 import { initGraphQLTada } from 'gql.tada'
 import type { introspection } from './env'
 
-/** Types every document against `schema.graphql`, which `npm run types` reads. */
+/** Types every document against `docs/schema.graphql`, which `npm run types` reads. */
 export const graphql = initGraphQLTada<{
   introspection: introspection
   disableMasking: true

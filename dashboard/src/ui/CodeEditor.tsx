@@ -2,10 +2,12 @@ import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
 import { markdown } from '@codemirror/lang-markdown'
 import { HighlightStyle, syntaxHighlighting } from '@codemirror/language'
 import { type Diagnostic, linter, lintGutter } from '@codemirror/lint'
-import { EditorState, type Extension } from '@codemirror/state'
+import { Annotation, EditorState, type Extension } from '@codemirror/state'
 import { drawSelection, EditorView, highlightSpecialChars, keymap, lineNumbers } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import { useEffect, useRef } from 'react'
+
+const FROM_OUTSIDE = Annotation.define<boolean>()
 
 const LOOK = EditorView.theme({
   '&': { fontSize: 'var(--text-s)', backgroundColor: 'var(--surface)', color: 'var(--text)' },
@@ -87,6 +89,8 @@ export function CodeEditor({ label, text, autoFocus, ...handlers }: Props) {
   const latest = useRef(handlers)
   latest.current = handlers
   const first = useRef({ text, autoFocus })
+  // What was typed and has not come back as `text` yet: the page may draw later than one types.
+  const typed = useRef<string[]>([])
 
   useEffect(() => {
     const { onChange } = latest.current
@@ -115,7 +119,11 @@ export function CodeEditor({ label, text, autoFocus, ...handlers }: Props) {
           EditorView.contentAttributes.of({ 'aria-label': label }),
           EditorState.readOnly.of(onChange === undefined),
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) latest.current.onChange?.(update.state.doc.toString())
+            if (!update.docChanged || update.transactions.some((each) => each.annotation(FROM_OUTSIDE)))
+              return
+            const now = update.state.doc.toString()
+            typed.current.push(now)
+            latest.current.onChange?.(now)
           }),
           latest.current.check ? linter((view) => diagnose(view, latest.current), { delay: 350 }) : [],
         ],
@@ -129,8 +137,17 @@ export function CodeEditor({ label, text, autoFocus, ...handlers }: Props) {
   // Another text from outside, such as an older version that was chosen.
   useEffect(() => {
     const editor = view.current
+    const own = typed.current.lastIndexOf(text)
+    if (own >= 0) {
+      typed.current.splice(0, own + 1)
+      return
+    }
+    typed.current = []
     if (editor && editor.state.doc.toString() !== text)
-      editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } })
+      editor.dispatch({
+        changes: { from: 0, to: editor.state.doc.length, insert: text },
+        annotations: FROM_OUTSIDE.of(true),
+      })
   }, [text])
 
   return <div className="editor" ref={place} />

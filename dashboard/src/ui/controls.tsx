@@ -28,7 +28,7 @@ interface FieldProps {
   }) => ReactNode
 }
 
-export function Field({ label, hint, problem, children }: FieldProps) {
+function Field({ label, hint, problem, children }: FieldProps) {
   const id = useId()
   const described = problem || hint ? `${id}-more` : undefined
   return (
@@ -45,6 +45,56 @@ export function Field({ label, hint, problem, children }: FieldProps) {
         </p>
       ) : null}
     </div>
+  )
+}
+
+type Told = Omit<FieldProps, 'children'>
+
+/** One line of text with its label; `onValue` gets what was typed. */
+export function TextField({
+  label,
+  hint,
+  problem,
+  className = '',
+  onValue,
+  ...rest
+}: Told & { onValue: (text: string) => void } & Omit<ComponentProps<'input'>, 'onChange' | 'children'>) {
+  return (
+    <Field label={label} hint={hint} problem={problem}>
+      {(props) => (
+        <input
+          {...rest}
+          {...props}
+          className={`input ${className}`}
+          onChange={(event) => onValue(event.target.value)}
+        />
+      )}
+    </Field>
+  )
+}
+
+/** A choice of one with its label; the options are the children. */
+export function SelectField<Value extends string>({
+  label,
+  hint,
+  problem,
+  onValue,
+  ...rest
+}: Told & { value: Value; onValue: (value: Value) => void } & Omit<
+    ComponentProps<'select'>,
+    'onChange' | 'value'
+  >) {
+  return (
+    <Field label={label} hint={hint} problem={problem}>
+      {(props) => (
+        <select
+          {...rest}
+          {...props}
+          className="input"
+          onChange={(event) => onValue(event.target.value as Value)}
+        />
+      )}
+    </Field>
   )
 }
 

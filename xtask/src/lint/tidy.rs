@@ -58,6 +58,9 @@ fn rules_of_a_file(name: &str, text: &str, machine: &[String]) -> Vec<String> {
             broken.push(format!("{name}:{number}: {word} is unfinished; finish it or file an issue"));
         }
     }
+    if extension == "rs" && name.starts_with("crates/engine/src/") {
+        broken.extend(mends_of_the_command_line(name, text));
+    }
     if !fixture {
         for (number, path) in each(text, machine) {
             broken.push(format!("{name}:{number}: {path} is a path of this machine"));
@@ -75,6 +78,14 @@ fn each<'a, S: AsRef<str>>(text: &str, words: &'a [S]) -> Vec<(usize, &'a str)> 
         words.iter().map(AsRef::as_ref).find(|word| line.contains(word)).map(|word| (at + 1, word))
     });
     found.collect()
+}
+
+/// What the engine says to do next is read on the page too, where nobody has flags.
+fn mends_of_the_command_line(name: &str, text: &str) -> Vec<String> {
+    const TELLING: [&str; 4] = [" --", "`runyard session", "`runyard repo", "`runyard pr"];
+    let lines = text.lines().enumerate().filter_map(|(at, line)| line.split_once(".mend(").map(|(_, mend)| (at, mend)));
+    let found = lines.filter(|(_, mend)| TELLING.iter().any(|telling| mend.contains(telling)));
+    found.map(|(at, _)| format!("{name}:{}: a mend for the command line goes into `.command(…)`", at + 1)).collect()
 }
 
 /// Folders that exist on the machine of whoever wrote the file and nowhere else.
@@ -127,6 +138,13 @@ mod tests {
         assert!(
             broken("README.md", "see [this](docs/none.md#x) and [that](https://a.b/c)\n")[0].contains("docs/none.md")
         );
+    }
+
+    #[test]
+    fn a_mend_of_the_engine_names_no_flag() {
+        let name = "crates/engine/src/a.rs";
+        assert_eq!(broken(name, "x.mend(\"name one with --repo\")\n").len(), 1);
+        assert!(broken(name, "x.mend(\"name one\")\n    .command(\"name one with --repo\")\n").is_empty());
     }
 
     #[test]

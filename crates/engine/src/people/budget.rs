@@ -16,7 +16,8 @@ pub(super) async fn set(
     for Budget { cost, tokens, seconds } in [budget, run_budget] {
         if cost.is_some_and(|cost| cost.0 <= 0) || tokens.is_some_and(|tokens| tokens <= 0) || seconds == Some(0) {
             return Err(Problem::new(ProblemCode::BadRequest, "a budget is more than nothing")
-                .mend(format!("`runyard session stop {session}` stops the work")));
+                .mend("stop the session to stop the work")
+                .command(format!("`runyard session stop {session}` stops the work")));
         }
     }
     let session = shared.session(session).await?;

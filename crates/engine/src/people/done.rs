@@ -65,7 +65,8 @@ pub(super) async fn mark_done(
             .filter(|(run, _)| queue.iter().any(|row| row.id == run.action && row.state == ActionState::Waiting));
         let Some((run, request)) = waiting else {
             return Err(Problem::new(ProblemCode::Conflict, format!("step {step} is being executed"))
-                .mend(format!("stop it first: `runyard session stop {}`", session.number)));
+                .mend("stop it first")
+                .command(format!("stop it first: `runyard session stop {}`", session.number)));
         };
         let (w, e) = answered_done(run, request, user);
         writes.extend(w);

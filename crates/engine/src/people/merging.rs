@@ -119,7 +119,11 @@ pub(super) async fn not_at_work_on(shared: &Shared, session: &Session, change: &
             ProblemCode::Conflict,
             format!("{} is working on this pull request's branch", session.number),
         )
-        .mend(format!("wait for it (`runyard attach {0}`), or stop it (`runyard session stop {0}`)", session.number)));
+        .mend("wait for it, or stop it")
+        .command(format!(
+            "wait for it (`runyard attach {0}`), or stop it (`runyard session stop {0}`)",
+            session.number
+        )));
     }
     Ok(())
 }

@@ -34,11 +34,13 @@ pub(super) async fn find(shared: &Shared, wanted: &PullRequestRef) -> Result<Fou
             ProblemCode::BadRequest,
             format!("#{} is a pull request of {}", wanted.number, names.join(" and of ")),
         )
-        .mend("name the repository with --repo"));
+        .mend("name the repository")
+        .command("name the repository with --repo"));
     }
     let (repository, pull_request) = found.pop().ok_or_else(|| {
         Problem::new(ProblemCode::NotFound, format!("there is no pull request #{}", wanted.number))
-            .mend("`runyard pr list` shows them")
+            .mend("look among the changes of its session")
+            .command("`runyard pr list` shows them")
     })?;
     let Some((session, _)) = maker(shared, &repository, &pull_request).await? else {
         return Ok(Found { repository, pull_request, made_by: None });

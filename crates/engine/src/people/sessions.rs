@@ -37,7 +37,8 @@ fn canonical(path: &str) -> Result<PathBuf, Problem> {
             ProblemCode::NotFound,
             format!("`{path}` is neither a registered repository nor a folder: {error}"),
         )
-        .mend("`runyard repo list` shows the registered ones; or give the path of a git repository")
+        .mend("name one that is registered, or give the path of a git repository")
+        .command("`runyard repo list` shows the registered ones; or give the path of a git repository")
     })
 }
 
@@ -141,7 +142,8 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         Some(branch) => branch,
         None => shared.forge.default_branch(&repository).await?.ok_or_else(|| {
             Problem::new(ProblemCode::BadRequest, format!("`{}` has no branch checked out", repository.location))
-                .mend("name one with --target-branch")
+                .mend("name the target branch")
+                .command("name one with --target-branch")
         })?,
     };
     let base = mirror.resolve_branch(&target_branch).await?;
@@ -167,7 +169,8 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
             ProblemCode::BadRequest,
             "a one-shot asks nobody, so it cannot use manual pull requests",
         )
-        .mend("choose stacked_pr or single_pr, or leave out --one-shot"));
+        .mend("choose stacked pull requests or a single one, or have it planned first")
+        .command("choose stacked_pr or single_pr, or leave out --one-shot"));
     }
     let settings = &shared.settings;
     let session = Session {

@@ -40,7 +40,8 @@ pub(crate) async fn plan_of(
 ) -> Result<(RunbookVersion, HashMap<StepId, Step>), Problem> {
     let version = shared.store.runbook(session.id, None).await?.ok_or_else(|| {
         Problem::new(ProblemCode::Conflict, format!("{} has no plan yet", session.number))
-            .mend(format!("`runyard attach {}` shows how far planning is", session.number))
+            .mend("wait until it is planned")
+            .command(format!("`runyard attach {}` shows how far planning is", session.number))
     })?;
     let steps = shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect();
     Ok((version, steps))
@@ -84,7 +85,8 @@ pub(crate) async fn execute(
                 runbook::render_text("runbook", &diagnostics)
             ),
         )
-        .mend(format!("mend it with `runyard session edit {}`", session.number)));
+        .mend("mend the lines that are named")
+        .command(format!("mend it with `runyard session edit {}`", session.number)));
     }
     let missing = document.missing_variables(&std::collections::BTreeMap::new());
     if !missing.is_empty() {
@@ -93,7 +95,8 @@ pub(crate) async fn execute(
             ProblemCode::Conflict,
             format!("the runbook's variables {} have neither a value nor a default", names.join(", ")),
         )
-        .mend(format!("give them a default in the front matter with `runyard session edit {}`", session.number)));
+        .mend("give them a default in the front matter of the runbook")
+        .command(format!("give them a default in the front matter with `runyard session edit {}`", session.number)));
     }
     let states = steps.iter().map(|(id, step)| (*id, step.state)).collect();
     let chosen = leaves_to_queue(&version, &states, what)?;
@@ -288,7 +291,8 @@ pub(super) async fn retry(
     let found = shared.session(session).await?;
     let nothing = || {
         Problem::new(ProblemCode::Conflict, format!("nothing of {} failed", found.number))
-            .mend(format!("`runyard session execute {}` executes the next step", found.number))
+            .mend("execute the next step instead")
+            .command(format!("`runyard session execute {}` executes the next step", found.number))
     };
     let queue = shared.store.queue(found.id).await?;
     if found.version == 0 {
@@ -445,7 +449,8 @@ pub(super) async fn cancel(shared: &Shared, session: SessionNumber, id: ActionId
         .ok_or_else(|| Problem::new(ProblemCode::NotFound, "that action is not in the queue"))?;
     if action.state != ActionState::Queued {
         return Err(Problem::new(ProblemCode::Conflict, "that action has started")
-            .mend(format!("`runyard session stop {}` stops it", session.number)));
+            .mend("stop it instead")
+            .command(format!("`runyard session stop {}` stops it", session.number)));
     }
     let unfinished = Unfinished::read(shared.store.as_ref(), session.id).await?;
     let (writes, events) = if unfinished.has(action) {
@@ -470,7 +475,8 @@ pub(super) async fn archive(
     let session = shared.session(session).await?;
     if archived && shared.store.queue(session.id).await?.iter().any(|action| action.state == ActionState::Running) {
         return Err(Problem::new(ProblemCode::Conflict, format!("{} is at work", session.number))
-            .mend(format!("stop it first: `runyard session stop {}`", session.number)));
+            .mend("stop it first")
+            .command(format!("stop it first: `runyard session stop {}`", session.number)));
     }
     let text = if archived { "Archived the session." } else { "Took the session out of the archive." };
     let event = EventPayload::Message { from: by, run: None, text: text.to_owned() };

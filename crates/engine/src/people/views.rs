@@ -26,7 +26,8 @@ pub(super) async fn sessions(
         Some(name) => {
             let found = known.iter().find(|repository| repository.name == name).ok_or_else(|| {
                 Problem::new(ProblemCode::NotFound, format!("no repository is registered as `{name}`"))
-                    .mend("`runyard repo list` shows the registered ones")
+                    .mend("name one that is registered")
+                    .command("`runyard repo list` shows the registered ones")
             })?;
             Some(found.id)
         }

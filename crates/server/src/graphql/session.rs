@@ -258,15 +258,6 @@ impl Session {
         self.0.sandbox.map(Into::into)
     }
 
-    /// People of the account: whoever is named in the session's events is among them.
-    #[graphql(complexity = "10 + 10 * child_complexity")]
-    async fn people(&self, ctx: &Context<'_>) -> Result<Vec<Person>> {
-        let call = call(ctx)?;
-        let mut people: Vec<_> = call.people().await?.values().map(Person::from).collect();
-        people.sort_by(|one, other| (&one.name, &*one.id).cmp(&(&other.name, &*other.id)));
-        Ok(people)
-    }
-
     /// Events above a number, in order, at most `first` (up to 500).
     #[graphql(complexity = "(first.clamp(1, 500) as usize) / 10 * child_complexity")]
     async fn events(

@@ -3,7 +3,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
 import { queryClient } from '../../app/queries'
 import { words } from '../../graphql/errors'
-import { Button, Field, Problem } from '../../ui/controls'
+import { Button, Problem, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
 import { authState, signIn } from './auth'
 import { Doorway } from './Doorway'
@@ -47,32 +47,22 @@ export function SignIn() {
         }}
       >
         {enter.error ? <Problem>{words(enter.error)}</Problem> : null}
-        <Field label="Mail address">
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="email"
-              autoComplete="username"
-              required
-              value={email}
-              onChange={(event) => setEmail(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="Password">
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="password"
-              autoComplete="current-password"
-              required
-              value={password}
-              onChange={(event) => setPassword(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField
+          label="Mail address"
+          type="email"
+          autoComplete="username"
+          required
+          value={email}
+          onValue={setEmail}
+        />
+        <TextField
+          label="Password"
+          type="password"
+          autoComplete="current-password"
+          required
+          value={password}
+          onValue={setPassword}
+        />
         <Button type="submit" look="primary" disabled={enter.isPending}>
           {enter.isPending ? 'Signing in …' : 'Sign in'}
         </Button>

@@ -3,7 +3,7 @@ import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { queryClient } from '../../app/queries'
 import { ApiError, words } from '../../graphql/errors'
-import { Button, Field, Problem } from '../../ui/controls'
+import { Button, Problem, TextField } from '../../ui/controls'
 import { exact } from '../../ui/format'
 import { useTitle } from '../../ui/hooks'
 import { acceptLink, type Invited, readLink } from './auth'
@@ -72,51 +72,37 @@ function Form({ token, link }: { token: string; link: Invited }) {
       >
         {enter.error && !field ? <Problem>{words(enter.error)}</Problem> : null}
         {link.purpose === 'password_reset' ? null : (
-          <Field label="Your name" hint="Commits and conversations carry it." problem={problemOf('name')}>
-            {(props) => (
-              <input
-                {...props}
-                className="input"
-                autoComplete="name"
-                required
-                value={name}
-                onChange={(event) => setName(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Your name"
+            hint="Commits and conversations carry it."
+            problem={problemOf('name')}
+            autoComplete="name"
+            required
+            value={name}
+            onValue={setName}
+          />
         )}
         {link.purpose === 'first_admin' ? (
-          <Field label="Mail address" problem={problemOf('email')}>
-            {(props) => (
-              <input
-                {...props}
-                className="input"
-                type="email"
-                autoComplete="username"
-                required
-                value={email}
-                onChange={(event) => setEmail(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Mail address"
+            problem={problemOf('email')}
+            type="email"
+            autoComplete="username"
+            required
+            value={email}
+            onValue={setEmail}
+          />
         ) : null}
-        <Field
+        <TextField
           label="Password"
-          hint="At least 12 characters; a few words are better than odd signs."
+          hint="At least 10 characters; a few words are better than odd signs."
           problem={problemOf('password')}
-        >
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="password"
-              autoComplete="new-password"
-              required
-              value={password}
-              onChange={(event) => setPassword(event.target.value)}
-            />
-          )}
-        </Field>
+          type="password"
+          autoComplete="new-password"
+          required
+          value={password}
+          onValue={setPassword}
+        />
         <Button type="submit" look="primary" disabled={enter.isPending}>
           {link.purpose === 'password_reset' ? 'Set password and sign in' : 'Create account'}
         </Button>

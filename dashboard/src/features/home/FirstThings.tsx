@@ -5,7 +5,7 @@ import { repositoriesQuery, viewerQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { ApiError, words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
-import { Button, Dialog, Field } from '../../ui/controls'
+import { Button, Dialog, TextField } from '../../ui/controls'
 import { say } from '../../ui/toast'
 
 const ADD = graphql(`
@@ -82,35 +82,22 @@ export function AddRepository({ onClose }: { onClose: () => void }) {
           add.mutate()
         }}
       >
-        <Field
+        <TextField
           label="Path"
           hint="An absolute path on the server, such as /srv/git/backend.git"
           problem={add.error && field !== 'name' ? words(add.error) : undefined}
-        >
-          {(props) => (
-            <input
-              {...props}
-              className="input mono"
-              required
-              value={path}
-              onChange={(event) => setPath(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field
+          className="mono"
+          required
+          value={path}
+          onValue={setPath}
+        />
+        <TextField
           label="Name"
           hint="Empty: the folder's name"
           problem={field === 'name' ? words(add.error) : undefined}
-        >
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
+          value={name}
+          onValue={setName}
+        />
         <div className="actions">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="primary" disabled={add.isPending}>

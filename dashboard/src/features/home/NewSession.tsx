@@ -8,7 +8,7 @@ import { repositoriesQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
-import { Button, Field, Kbd } from '../../ui/controls'
+import { Button, Kbd, SelectField, TextField } from '../../ui/controls'
 import { useDraft } from '../../ui/draft'
 import { say } from '../../ui/toast'
 
@@ -136,69 +136,36 @@ export function NewSession() {
       </div>
       {options ? (
         <div className="options" id="new-session-options">
-          <Field label="Target branch">
-            {(props) => (
-              <input
-                {...props}
-                className="input mono"
-                placeholder="the default branch"
-                value={branch}
-                onChange={(event) => setBranch(event.target.value)}
-              />
-            )}
-          </Field>
-          <Field label="Pull requests">
-            {(props) => (
-              <select
-                {...props}
-                className="input"
-                value={prMode}
-                onChange={(event) => setPrMode(event.target.value as PrMode)}
-              >
-                <option value="STACKED_PR">stacked, one per step</option>
-                <option value="SINGLE_PR">one for everything</option>
-                <option value="MANUAL">I decide after each step</option>
-              </select>
-            )}
-          </Field>
-          <Field label="Open them as">
-            {(props) => (
-              <select
-                {...props}
-                className="input"
-                value={draft ? 'draft' : 'open'}
-                onChange={(event) => setDraft(event.target.value === 'draft')}
-              >
-                <option value="draft">drafts</option>
-                <option value="open">ready for review</option>
-              </select>
-            )}
-          </Field>
-          <Field label="Labels">
-            {(props) => (
-              <input
-                {...props}
-                className="input"
-                placeholder="with commas between"
-                value={labels}
-                onChange={(event) => setLabels(event.target.value)}
-              />
-            )}
-          </Field>
-          <Field label="Budget in dollars">
-            {(props) => (
-              <input
-                {...props}
-                className="input"
-                type="number"
-                min="0"
-                step="0.5"
-                placeholder="the account's"
-                value={cost}
-                onChange={(event) => setCost(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Target branch"
+            className="mono"
+            placeholder="the default branch"
+            value={branch}
+            onValue={setBranch}
+          />
+          <SelectField label="Pull requests" value={prMode} onValue={setPrMode}>
+            <option value="STACKED_PR">stacked, one per step</option>
+            <option value="SINGLE_PR">one for everything</option>
+            <option value="MANUAL">I decide after each step</option>
+          </SelectField>
+          <SelectField
+            label="Open them as"
+            value={draft ? 'draft' : 'open'}
+            onValue={(value) => setDraft(value === 'draft')}
+          >
+            <option value="draft">drafts</option>
+            <option value="open">ready for review</option>
+          </SelectField>
+          <TextField label="Labels" placeholder="with commas between" value={labels} onValue={setLabels} />
+          <TextField
+            label="Budget in dollars"
+            type="number"
+            min="0"
+            step="0.5"
+            placeholder="the account's"
+            value={cost}
+            onValue={setCost}
+          />
         </div>
       ) : null}
     </form>

@@ -1,7 +1,7 @@
 import { useNavigate } from '@tanstack/react-router'
 import { Archive, Copy, Ellipsis, Play, RotateCcw, Square, Wallet } from 'lucide-react'
 import { useState } from 'react'
-import { Button, Dialog, Field, Menu, MenuItem } from '../../ui/controls'
+import { Button, Dialog, Menu, MenuItem, TextField } from '../../ui/controls'
 import { clock, count, duration, money } from '../../ui/format'
 import { useNow } from '../../ui/hooks'
 import { phaseLook, State } from '../../ui/State'
@@ -148,32 +148,24 @@ function BudgetDialog({ onClose }: { onClose: () => void }) {
           {money(session.usage.cost)} was used. When a budget is used up, the step stops and keeps what it
           did.
         </p>
-        <Field label="Whole session, in dollars" hint="Empty: no limit">
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="number"
-              min="0"
-              step="0.01"
-              value={whole}
-              onChange={(event) => setWhole(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="Each run, in dollars" hint="Empty: no limit">
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="number"
-              min="0"
-              step="0.01"
-              value={run}
-              onChange={(event) => setRun(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField
+          label="Whole session, in dollars"
+          hint="Empty: no limit"
+          type="number"
+          min="0"
+          step="0.01"
+          value={whole}
+          onValue={setWhole}
+        />
+        <TextField
+          label="Each run, in dollars"
+          hint="Empty: no limit"
+          type="number"
+          min="0"
+          step="0.01"
+          value={run}
+          onValue={setRun}
+        />
         <div className="actions">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="primary" disabled={act.isPending}>

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { lazy, type ReactNode, Suspense, useMemo } from 'react'
 import { useCommands } from '../../app/commands'
-import { viewerQuery } from '../../app/queries'
+import { peopleQuery, viewerQuery } from '../../app/queries'
 import type { Tab } from '../../app/router'
 import { words } from '../../graphql/errors'
 import { Button, Problem } from '../../ui/controls'
@@ -21,6 +21,8 @@ const Document = lazy(() => import('./Document').then(({ Document }) => ({ defau
 const Changes = lazy(() => import('../changes/Changes').then(({ Changes }) => ({ default: Changes })))
 const Log = lazy(() => import('./Log').then(({ Log }) => ({ default: Log })))
 
+const NOBODY: never[] = []
+
 export function SessionPage() {
   const { number } = useParams({ from: '/inside/r/$number' })
   // A session of its own gets a page of its own: nothing of the one before is kept.
@@ -32,13 +34,17 @@ function OneSession({ number }: { number: number }) {
   const navigate = useNavigate({ from: '/r/$number' })
   const query = useQuery(sessionQuery(number))
   const viewer = useQuery(viewerQuery).data
+  const people = useQuery(peopleQuery).data ?? NOBODY
   const log = useLog(number)
   const actions = useMemo(() => sessionActions(number), [number])
   const act = useAct(number)
   const narrow = useMedia('(max-width: 900px)')
   const session = query.data
   const me = viewer?.person?.id
-  const context = useMemo(() => (session ? { session, actions, me } : null), [session, actions, me])
+  const context = useMemo(
+    () => (session ? { session, people, actions, me } : null),
+    [session, people, actions, me],
+  )
   const look = session ? phaseLook(session.phase) : null
   useTitle(session ? `${look?.glyph} r/${number} ${session.title}` : `r/${number}`)
 

@@ -4,8 +4,15 @@ import type { Conversation } from './conversation'
 import type { Actor } from './events'
 import type { Session } from './queries'
 
+interface Named {
+  id: string
+  name: string
+}
+
 export interface SessionContext {
   session: Session
+  /** Everybody of the account; empty until they are known. */
+  people: readonly Named[]
   actions: ReturnType<typeof sessionActions>
   me: string | undefined
 }
@@ -19,11 +26,11 @@ export function useSession(): SessionContext {
 }
 
 /** The name that people see for who did something. */
-export function nameOf(actor: Actor, { session, me }: Pick<SessionContext, 'session' | 'me'>): string {
+export function nameOf(actor: Actor, { people, me }: Pick<SessionContext, 'people' | 'me'>): string {
   if (actor.who === 'agent') return 'Agent'
   if (actor.who === 'system') return 'Runyard'
   if (actor.user === me) return 'you'
-  return session.people.find((person) => person.id === actor.user)?.name ?? 'Somebody'
+  return people.find((person) => person.id === actor.user)?.name ?? 'Somebody'
 }
 
 /** What the agent is called in a run: by what it does there. */

@@ -18,7 +18,6 @@ const SESSION = graphql(`
       runs { id kind step state reason message startedAt finishedAt usage { input output cacheRead cacheWrite cost } }
       changes { id branch baseBranch head state pullRequest title steps }
       openRequests { id }
-      people { id name }
     }
   }
 `)

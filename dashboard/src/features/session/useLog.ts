@@ -1,5 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import { type Person, peopleQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { onReturn, subscribe } from '../../graphql/live'
 import { sayError } from '../../ui/toast'
@@ -19,6 +20,14 @@ const MOVING: ReadonlySet<string> = new Set([
   'sandbox_state',
   'message',
 ])
+
+/** Who speaks in these events. */
+function speakers(events: readonly LogEvent[]): string[] {
+  return events.flatMap((event) => {
+    const { from } = (event.payload ?? {}) as { from?: { who?: unknown; user?: unknown } }
+    return from?.who === 'person' && typeof from.user === 'string' ? [from.user] : []
+  })
+}
 
 const sourceOf = (session: number): Source => ({
   fetch: async (after) => {
@@ -52,12 +61,18 @@ export function useLog(session: number) {
         void client.invalidateQueries({ queryKey: sessionKey(session), exact: true })
       }, 120)
     }
-    const end = log.subscribe(refresh)
+    const greet = (fresh: readonly LogEvent[]) => {
+      const known = client.getQueryData<Person[]>(peopleQuery.queryKey)
+      // Whoever joined since the people were read has no name here yet.
+      if (known && speakers(fresh).some((id) => known.every((person) => person.id !== id)))
+        void client.invalidateQueries({ queryKey: peopleQuery.queryKey })
+    }
+    const ends = [log.subscribe(refresh), log.subscribe(greet)]
     const forget = onReturn(() => log.get().failed && void log.start())
     void log.start()
     return () => {
       window.clearTimeout(due)
-      end()
+      for (const end of ends) end()
       forget()
       log.stop()
     }

@@ -4,7 +4,7 @@ import { viewerQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { ApiError, words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
-import { Ago, Button, Field } from '../../ui/controls'
+import { Ago, Button, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
 import { Text } from '../../ui/Text'
 import { say } from '../../ui/toast'
@@ -65,18 +65,7 @@ function Name(person: { name: string; email: string; role: string }) {
           {person.email} · {person.role.toLowerCase()}
         </p>
         <div className="inline-form narrow">
-          <Field label="Name">
-            {(props) => (
-              <input
-                {...props}
-                className="input"
-                autoComplete="name"
-                required
-                value={name}
-                onChange={(event) => setName(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField label="Name" autoComplete="name" required value={name} onValue={setName} />
           <Button
             type="submit"
             disabled={rename.isPending || name.trim() === person.name || name.trim() === ''}
@@ -115,36 +104,25 @@ function Password() {
           change.mutate()
         }}
       >
-        <Field label="Current password" problem={field === 'current' ? problem : undefined}>
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="password"
-              autoComplete="current-password"
-              required
-              value={current}
-              onChange={(event) => setCurrent(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field
+        <TextField
+          label="Current password"
+          problem={field === 'current' ? problem : undefined}
+          type="password"
+          autoComplete="current-password"
+          required
+          value={current}
+          onValue={setCurrent}
+        />
+        <TextField
           label="New password"
-          hint="At least 12 characters"
+          hint="At least 10 characters"
           problem={field !== 'current' ? problem : undefined}
-        >
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              type="password"
-              autoComplete="new-password"
-              required
-              value={next}
-              onChange={(event) => setNext(event.target.value)}
-            />
-          )}
-        </Field>
+          type="password"
+          autoComplete="new-password"
+          required
+          value={next}
+          onValue={setNext}
+        />
         <div>
           <Button type="submit" disabled={change.isPending}>
             Change password

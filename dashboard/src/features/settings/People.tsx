@@ -1,18 +1,15 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { viewerQuery } from '../../app/queries'
+import { type Person, peopleQuery, viewerQuery } from '../../app/queries'
 import { Avatar } from '../../app/Shell'
 import { request } from '../../graphql/client'
 import { words } from '../../graphql/errors'
-import { graphql, type ResultOf } from '../../graphql/graphql'
-import { Ago, Button, Dialog, Field, Problem } from '../../ui/controls'
+import { graphql } from '../../graphql/graphql'
+import { Ago, Button, Dialog, Problem, SelectField, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
 import { Text } from '../../ui/Text'
 import { Secret } from './Secret'
 
-const PEOPLE = graphql(`
-  query People { people { id name email role active hasPassword } }
-`)
 const INVITATIONS = graphql(`
   query Invitations { invitations { id email role purpose createdAt expiresAt invitedBy { name } } }
 `)
@@ -32,7 +29,6 @@ const ACTIVATE = graphql(`
   mutation Activate($person: ID!) { activatePerson(person: $person) { id } }
 `)
 
-type Person = ResultOf<typeof PEOPLE>['people'][number]
 type Role = Person['role']
 
 const ROLES: Record<Role, string> = {
@@ -90,32 +86,19 @@ function Invite() {
         }}
       >
         <div className="inline-form">
-          <Field label="Mail address" problem={invite.error ? words(invite.error) : undefined}>
-            {(props) => (
-              <input
-                {...props}
-                className="input"
-                type="text"
-                inputMode="email"
-                required
-                value={email}
-                onChange={(event) => setEmail(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Mail address"
+            problem={invite.error ? words(invite.error) : undefined}
+            type="text"
+            inputMode="email"
+            required
+            value={email}
+            onValue={setEmail}
+          />
           <div className="field slim">
-            <Field label="Role">
-              {(props) => (
-                <select
-                  {...props}
-                  className="input"
-                  value={role}
-                  onChange={(event) => setRole(event.target.value as Role)}
-                >
-                  <RoleOptions />
-                </select>
-              )}
-            </Field>
+            <SelectField label="Role" value={role} onValue={setRole}>
+              <RoleOptions />
+            </SelectField>
           </div>
           <Button type="submit" look="primary" disabled={invite.isPending}>
             Invite
@@ -141,11 +124,11 @@ function Invite() {
 function Everybody({ admin }: { admin: boolean }) {
   const client = useQueryClient()
   const me = useQuery(viewerQuery).data?.person?.id
-  const people = useQuery({ queryKey: ['people'], queryFn: async () => (await request(PEOPLE)).people })
+  const people = useQuery(peopleQuery)
   const [leaving, setLeaving] = useState<Person | null>(null)
   const change = useMutation({
     mutationFn: (act: () => Promise<unknown>) => act(),
-    onSettled: () => client.invalidateQueries({ queryKey: ['people'] }),
+    onSettled: () => client.invalidateQueries({ queryKey: peopleQuery.queryKey }),
   })
   if (people.error) return <Problem>{words(people.error)}</Problem>
   return (

@@ -4,7 +4,7 @@ import { viewerQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
-import { Ago, Button, Dialog, Field, Problem } from '../../ui/controls'
+import { Ago, Button, Dialog, Problem, SelectField, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
 import { Text } from '../../ui/Text'
 import { Secret } from './Secret'
@@ -128,51 +128,33 @@ function NewToken({ admin }: { admin: boolean }) {
           create.mutate()
         }}
       >
-        <Field label="Name" problem={create.error ? words(create.error) : undefined}>
-          {(props) => (
-            <input
-              {...props}
-              className="input"
-              required
-              placeholder="what uses it"
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField
+          label="Name"
+          problem={create.error ? words(create.error) : undefined}
+          required
+          placeholder="what uses it"
+          value={name}
+          onValue={setName}
+        />
         <div className="field slim">
-          <Field label="Ends after">
-            {(props) => (
-              <select
-                {...props}
-                className="input"
-                value={days}
-                onChange={(event) => setDays(event.target.value as typeof days)}
-              >
-                {Object.entries(LIFETIMES).map(([value, words]) => (
-                  <option key={value} value={value}>
-                    {words}
-                  </option>
-                ))}
-              </select>
-            )}
-          </Field>
+          <SelectField label="Ends after" value={days} onValue={setDays}>
+            {Object.entries(LIFETIMES).map(([value, words]) => (
+              <option key={value} value={value}>
+                {words}
+              </option>
+            ))}
+          </SelectField>
         </div>
         {admin ? (
           <div className="field slim">
-            <Field label="Of">
-              {(props) => (
-                <select
-                  {...props}
-                  className="input"
-                  value={account ? 'account' : 'me'}
-                  onChange={(event) => setAccount(event.target.value === 'account')}
-                >
-                  <option value="me">me</option>
-                  <option value="account">the account</option>
-                </select>
-              )}
-            </Field>
+            <SelectField
+              label="Of"
+              value={account ? 'account' : 'me'}
+              onValue={(value) => setAccount(value === 'account')}
+            >
+              <option value="me">me</option>
+              <option value="account">the account</option>
+            </SelectField>
           </div>
         ) : null}
         <Button type="submit" look="primary" disabled={create.isPending || name.trim() === ''}>
