@@ -32,19 +32,21 @@ impl Brake {
         Self { by_name: RateLimiter::hashmap(quota(30, 10)), by_network: RateLimiter::hashmap(quota(2, 30)) }
     }
 
-    /// Counts an attempt.
-    pub fn attempt(&self, name: Option<&str>, from: IpAddr) -> Result<(), TooMany> {
+    /// Counts an attempt on a name, from an address, as far as they are known.
+    pub fn attempt(&self, name: Option<&str>, from: Option<IpAddr>) -> Result<(), TooMany> {
         let now = DefaultClock::default().now();
         // Whoever is not seen for a while has all attempts again and needs no entry.
         if self.by_name.len() + self.by_network.len() > 10_000 {
             self.by_name.retain_recent();
             self.by_network.retain_recent();
         }
-        let network = match from {
-            IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
-            v4 @ IpAddr::V4(_) => v4,
-        };
-        self.by_network.check_key(&network).map_err(|not_until| TooMany(not_until.wait_time_from(now)))?;
+        if let Some(from) = from {
+            let network = match from {
+                IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
+                v4 @ IpAddr::V4(_) => v4,
+            };
+            self.by_network.check_key(&network).map_err(|not_until| TooMany(not_until.wait_time_from(now)))?;
+        }
         if let Some(name) = name {
             let name: String = name.trim().to_lowercase().chars().take(320).collect();
             self.by_name.check_key(&name).map_err(|not_until| TooMany(not_until.wait_time_from(now)))?;
@@ -60,13 +62,14 @@ mod tests {
     #[test]
     fn one_name_from_everywhere_and_many_names_from_one_network() {
         let brake = Brake::new();
-        let from = |n: u8| IpAddr::from([10, 0, 0, n]);
+        let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
         for n in 0..10 {
             brake.attempt(Some(if n % 2 == 0 { "ada@x" } else { " ADA@x" }), from(n)).expect("the first ten");
         }
         assert!(brake.attempt(Some("ada@x"), from(99)).is_err(), "whatever the address");
+        assert!(brake.attempt(Some("ada@x"), None).is_err(), "and without one");
         brake.attempt(Some("grace@x"), from(99)).expect("another name");
-        let one_of = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, n, n, n, n]);
+        let one_of = |n: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 1, n, n, n, n]));
         for n in 0..30 {
             brake.attempt(Some(&format!("{n}@x")), one_of(n)).expect("the first thirty");
         }

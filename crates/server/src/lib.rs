@@ -8,20 +8,26 @@ mod brake;
 mod gate;
 mod graphql;
 mod http;
+mod origin;
 mod password;
 mod people;
+mod pulse;
+mod state;
 mod time;
 
 pub use graphql::definition;
-pub use http::BadAddress;
+pub use origin::BadAddress;
 pub use people::{LinkFor, make_link};
 
 use brake::Brake;
 use domain::{AccountId, Clock, LinkPurpose, Mint, Role};
 use engine::Backend;
 use gate::Gate;
-use http::{Origins, State};
+use http::App;
+use origin::Origins;
 use password::Passwords;
+use pulse::Pulse;
+use state::State;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use store::{Access, Store, StoreError};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -96,7 +102,7 @@ impl Server {
             gate: Gate::new(access.clone(), account, clock.clone(), origins.is_secure()),
             brake: Brake::new(),
             passwords: Passwords::new(),
-            schema: graphql::schema(),
+            pulse: Pulse::new(),
             backend,
             store,
             access,
@@ -107,8 +113,9 @@ impl Server {
             down: down.clone(),
         });
         let url = state.origins.url("/");
-        let tidying = tokio::spawn(tidy(state.clone()));
-        let app = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let background = [tokio::spawn(tidy(state.clone())), tokio::spawn(keep_pulse(state.clone()))];
+        let app =
+            http::router(App { state, schema: graphql::schema() }).into_make_service_with_connect_info::<SocketAddr>();
         let until = down.clone();
         let serving = tokio::spawn(async move {
             let served = axum::serve(listener, app).with_graceful_shutdown(async move { until.cancelled().await });
@@ -116,7 +123,7 @@ impl Server {
                 tracing::error!(%error, "the server for pages ended");
             }
         });
-        Ok(Self { address, url, first_admin, down, tasks: vec![serving, tidying] })
+        Ok(Self { address, url, first_admin, down, tasks: [serving].into_iter().chain(background).collect() })
     }
 
     /// Where it listens.
@@ -166,6 +173,13 @@ async fn first_admin(
     let wanted = LinkFor { purpose: LinkPurpose::FirstAdmin, email: None, role: Role::Admin, by: None };
     let (value, _) = make_link(access, account, parts, wanted).await?;
     Ok(Some(origins.url(&format!("/welcome/{}", value.expose()))))
+}
+
+async fn keep_pulse(state: Arc<State>) {
+    tokio::select! {
+        () = state.pulse.keep(state.store.as_ref(), state.account) => {}
+        () = state.down.cancelled() => {}
+    }
 }
 
 async fn tidy(state: Arc<State>) {

@@ -3,7 +3,7 @@
 use super::error::{Code, Failure, problem};
 use crate::{
     gate::{Caller, Proof},
-    http::State,
+    state::State,
 };
 use domain::{Member, UserId};
 use engine::{Command, Reply, Right, may};

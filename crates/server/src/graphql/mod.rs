@@ -15,7 +15,7 @@ mod subscription;
 
 pub use call::Call;
 
-use crate::http::State;
+use crate::state::State;
 use async_graphql::MergedObject;
 use people_mutations::PeopleMutations;
 use query::Query;

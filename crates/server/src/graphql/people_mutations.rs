@@ -17,7 +17,6 @@ use crate::{
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::{LinkPurpose, Member, MemberChange, TokenId, UserId};
 use engine::Right;
-use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroizing;
 
 /// A link to hand over. It is shown once.
@@ -88,7 +87,7 @@ impl PeopleMutations {
         let call = call(ctx)?;
         let member = call.must_be_signed_in()?;
         let (state, user) = (&call.state, &member.user);
-        state.brake.attempt(Some(&user.email), IpAddr::V4(Ipv4Addr::UNSPECIFIED)).map_err(|TooMany(wait)| {
+        state.brake.attempt(Some(&user.email), None).map_err(|TooMany(wait)| {
             Failure::new(Code::TooManyRequests, format!("too many attempts; try again in {} s", wait.as_secs() + 1))
         })?;
         let known = state.access.credentials(state.account, &user.email).await.map_err(Failure::from)?;

@@ -1,7 +1,7 @@
 //! What comes by itself.
 
 use super::{
-    Call, call,
+    call,
     error::{Code, Failure, problem},
     session_parts::Event,
 };
@@ -9,10 +9,6 @@ use async_graphql::{Context, Result, Subscription as Subscribes};
 use domain::SessionNumber;
 use engine::Right;
 use futures::{Stream, StreamExt as _};
-use std::{sync::Arc, time::Duration};
-
-/// How often it is looked whether lists may look different.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What comes by itself.
 #[derive(Debug, Clone, Copy)]
@@ -38,23 +34,9 @@ impl Subscription {
     }
 
     /// A number that rises whenever lists of sessions may look different; the first one comes at once.
-    async fn sessions_changed(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Result<i64>> + use<>> {
+    async fn sessions_changed(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = i64> + use<>> {
         let call = call(ctx)?;
         call.must(Right::Look)?;
-        let first: Option<i64> = None;
-        Ok(futures::stream::try_unfold((call, first), |(call, seen)| async move {
-            let pulse = next_pulse(&call, seen).await?;
-            Ok(Some((pulse, (call, Some(pulse)))))
-        }))
-    }
-}
-
-async fn next_pulse(call: &Arc<Call>, seen: Option<i64>) -> Result<i64> {
-    loop {
-        let pulse = call.state.store.pulse(call.state.account).await.map_err(Failure::from)?;
-        if seen != Some(pulse) {
-            return Ok(pulse);
-        }
-        tokio::time::sleep(LOOK).await;
+        Ok(call.state.pulse.follow())
     }
 }

@@ -1,13 +1,14 @@
-//! What every answer says to browsers.
+//! What holds for every request and answer: for whom it is, how long it takes, and what it says to browsers.
 
-use super::State;
+use super::{ANSWER_WITHIN, problem::Answer};
+use crate::state::State;
 use axum::{
     extract::{Request, State as Shared},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 /// Scripts, styles, fonts and connections of our own and nothing else: text that slips into a page can do nothing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -25,7 +26,7 @@ const ALWAYS: [(HeaderName, &str); 6] = [
 /// Refuses what is not meant for this server, and sets the headers of every answer, errors too.
 pub async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
     let mut response = if state.origins.is_ours(request.headers()) {
-        next.run(request).await
+        in_time(next.run(request)).await
     } else {
         let told = "this server does not go by that name; public_url says which name it goes by\n";
         (StatusCode::MISDIRECTED_REQUEST, told).into_response()
@@ -41,4 +42,30 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Ne
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// An answer, or word that there is none in time, be it that the request never ends.
+async fn in_time(answer: impl Future<Output = Response>) -> Response {
+    let late = || Answer::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "this takes too long; it may go on");
+    tokio::time::timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| late().into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_is_answered_in_time() {
+        let after = |wait| {
+            in_time(async move {
+                tokio::time::sleep(wait).await;
+                StatusCode::OK.into_response()
+            })
+        };
+        assert_eq!(after(ANSWER_WITHIN - Duration::from_millis(1)).await.status(), StatusCode::OK);
+        let began = tokio::time::Instant::now();
+        assert_eq!(after(Duration::MAX).await.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(began.elapsed(), ANSWER_WITHIN);
+    }
 }

@@ -3,62 +3,53 @@
 mod assets;
 mod graphql;
 mod headers;
-mod origin;
 mod problem;
 mod sign_in;
 mod socket;
 
-pub use origin::{BadAddress, Origins};
-
-use crate::{brake::Brake, gate::Gate, graphql::Schema, password::Passwords};
+use crate::{
+    gate::{Caller, Proof},
+    graphql::Schema,
+    origin::ForeignOrigin,
+    state::State,
+};
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderMap, Method, StatusCode, header},
+    extract::{DefaultBodyLimit, FromRef, State as Shared},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     routing::{get, post},
 };
-use domain::{AccountId, Clock, Mint};
-use engine::Backend;
 use problem::Answer;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
-use store::{Access, Store};
-use tokio_util::sync::CancellationToken;
+use std::{sync::Arc, time::Duration};
 
 /// The longest body of a request: a runbook of 256 KiB as JSON, with room to spare.
 const LONGEST_BODY: usize = 1024 * 1024;
+/// A request is read and answered in this time; a merge fetches and pushes.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// What the handlers share.
-pub struct State {
-    pub backend: Arc<dyn Backend>,
-    pub store: Arc<dyn Store>,
-    pub access: Arc<dyn Access>,
-    pub account: AccountId,
-    pub clock: Arc<dyn Clock>,
-    pub mint: Arc<dyn Mint>,
-    pub origins: Origins,
-    pub gate: Gate,
-    pub brake: Brake,
-    pub passwords: Passwords,
+#[derive(Clone)]
+pub struct App {
+    pub state: Arc<State>,
     pub schema: Schema,
-    /// Cancelled when the server goes down.
-    pub down: CancellationToken,
 }
 
-impl State {
-    /// Refuses a request for which a cookie would speak unless a page of ours sent it.
-    fn own_page(&self, method: &Method, headers: &HeaderMap) -> Result<(), Answer> {
-        if self.origins.may_use_cookie(method, headers, false) {
-            return Ok(());
-        }
-        let message = "this was not sent by a page of this server; programs use a token instead of a cookie";
-        Err(Answer::new(StatusCode::FORBIDDEN, "foreign-origin", message))
+impl FromRef<App> for Arc<State> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.state)
+    }
+}
+
+impl FromRef<App> for Schema {
+    fn from_ref(app: &App) -> Self {
+        app.schema.clone()
     }
 }
 
 /// All routes.
-pub fn router(state: Arc<State>) -> Router {
+pub fn router(app: App) -> Router {
     let auth = Router::new()
         .route("/auth/state", get(sign_in::state))
         .route("/auth/sign-in", post(sign_in::sign_in))
@@ -75,14 +66,23 @@ pub fn router(state: Arc<State>) -> Router {
             Answer::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address does not take that method")
         })
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(middleware::from_fn_with_state(state.clone(), headers::guard))
-        .with_state(state)
+        .layer(middleware::from_fn_with_state(app.clone(), headers::guard))
+        .with_state(app)
 }
 
 /// Answers 200 while the record can be read.
-async fn ready(axum::extract::State(state): axum::extract::State<Arc<State>>) -> Result<&'static str, Answer> {
+async fn ready(Shared(state): Shared<Arc<State>>) -> Result<&'static str, Answer> {
     state.store.pulse(state.account).await?;
     Ok("ok\n")
+}
+
+/// Who sent a request; a cookie speaks only for what is our own page's.
+async fn caller(state: &State, headers: &HeaderMap, own: Result<(), ForeignOrigin>) -> Result<Caller, Answer> {
+    let caller = state.gate.caller(headers).await?;
+    if let Proof::SignIn(..) = caller.proof {
+        own?;
+    }
+    Ok(caller)
 }
 
 /// The JSON of a request's body. Nothing else is taken: what a form can send is never JSON by name.

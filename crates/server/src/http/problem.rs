@@ -1,6 +1,6 @@
 //! How a request that was not done is answered outside of GraphQL.
 
-use crate::gate::Refusal;
+use crate::{gate::Refusal, origin::ForeignOrigin};
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -51,6 +51,12 @@ impl From<Refusal> for Answer {
             }
             Refusal::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<ForeignOrigin> for Answer {
+    fn from(foreign: ForeignOrigin) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "foreign-origin", foreign.to_string())
     }
 }
 

@@ -1,12 +1,13 @@
 //! Coming in and going out: passwords, links that are handed over.
 
-use super::{State, problem::Answer, read};
+use super::{problem::Answer, read};
 use crate::{
     bearer::{self, Kind},
     brake::TooMany,
     gate::Refusal,
     password,
     people::checked_email,
+    state::State,
     time,
 };
 use axum::{
@@ -55,9 +56,9 @@ pub async fn sign_in(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response> {
-    state.own_page(&Method::POST, &headers)?;
+    state.origins.own_page(&Method::POST, &headers)?;
     let given: Credentials = read(&headers, &body)?;
-    state.brake.attempt(Some(&given.email), from.ip()).map_err(too_many)?;
+    state.brake.attempt(Some(&given.email), Some(from.ip())).map_err(too_many)?;
     let (member, phc) = state.access.credentials(state.account, given.email.trim()).await?.unzip();
     let right = state.passwords.verify(given.password, phc).await;
     let Some(member) = member.filter(|_| right) else {
@@ -69,7 +70,7 @@ pub async fn sign_in(
 }
 
 pub async fn sign_out(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Result<Response> {
-    state.own_page(&Method::POST, &headers)?;
+    state.origins.own_page(&Method::POST, &headers)?;
     match state.gate.caller(&headers).await {
         Ok(caller) => {
             if let crate::gate::Proof::SignIn(id, _) = caller.proof {
@@ -97,7 +98,7 @@ pub async fn link(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     Path(value): Path<String>,
 ) -> Result<Json<Offer>> {
-    state.brake.attempt(None, from.ip()).map_err(too_many)?;
+    state.brake.attempt(None, Some(from.ip())).map_err(too_many)?;
     let link = found(&state, &value).await?;
     let Link { purpose, email, role, expires_at, .. } = link;
     Ok(Json(Offer { purpose, email, role, expires_at: time::rfc3339(expires_at) }))
@@ -118,9 +119,9 @@ pub async fn use_link(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response> {
-    state.own_page(&Method::POST, &headers)?;
+    state.origins.own_page(&Method::POST, &headers)?;
     let given: Introduction = read(&headers, &body)?;
-    state.brake.attempt(None, from.ip()).map_err(too_many)?;
+    state.brake.attempt(None, Some(from.ip())).map_err(too_many)?;
     let link = found(&state, &value).await?;
     let name = match (link.purpose, given.name) {
         (LinkPurpose::PasswordReset, _) => None,

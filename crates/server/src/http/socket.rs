@@ -1,9 +1,10 @@
 //! GraphQL over a WebSocket: subscriptions, for as long as whoever opened it may come in.
 
-use super::{State, graphql::caller, problem::Answer};
+use super::{caller, problem::Answer};
 use crate::{
-    gate::{Proof, Refusal},
+    gate::{Caller, Proof, Refusal},
     graphql::{Call, Schema},
+    state::State,
 };
 use async_graphql::{Data, Executor, Request, Response, ServerError};
 use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
@@ -12,7 +13,7 @@ use axum::{
         State as Shared, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket},
     },
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::Response as HttpResponse,
 };
 use futures::{SinkExt as _, Stream, StreamExt as _, stream::BoxStream};
@@ -46,11 +47,12 @@ const GOING_AWAY: u16 = 1001;
 
 pub async fn open(
     Shared(state): Shared<Arc<State>>,
+    Shared(schema): Shared<Schema>,
     headers: HeaderMap,
     protocol: Result<GraphQLProtocol, StatusCode>,
     upgrade: WebSocketUpgrade,
 ) -> Result<HttpResponse, Answer> {
-    let caller = caller(&state, &Method::GET, &headers, true).await?;
+    let caller = caller(&state, &headers, state.origins.own_socket(&headers)).await?;
     let told = || Answer::bad("ask for the sub-protocol graphql-transport-ws");
     let protocol = protocol.map_err(|_| told())?;
     // An older protocol of almost the same name has no way to say what the limits here say.
@@ -64,15 +66,17 @@ pub async fn open(
         .read_buffer_size(4096)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER + 8 * 1024 * 1024);
-    Ok(upgrade.on_upgrade(move |socket| serve(state, socket, protocol, caller)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let viewer = Viewer { schema, live: Arc::default() };
+        serve(&state, socket, protocol, caller, viewer).await;
+    }))
 }
 
-async fn serve(state: Arc<State>, socket: WebSocket, protocol: GraphQLProtocol, caller: crate::gate::Caller) {
+async fn serve(state: &Arc<State>, socket: WebSocket, protocol: GraphQLProtocol, caller: Caller, viewer: Viewer) {
     let proof = caller.proof;
     let mut data = Data::default();
-    data.insert(Call::shared(&state, caller));
+    data.insert(Call::shared(state, caller));
     let (mut sink, stream) = socket.split();
-    let viewer = Viewer { schema: state.schema.clone(), live: Arc::default() };
     let over = {
         let talk = GraphQLWebSocket::new_with_pair(&mut sink, Box::pin(begins_in_time(stream)), viewer, protocol)
             .with_data(data)
@@ -80,7 +84,7 @@ async fn serve(state: Arc<State>, socket: WebSocket, protocol: GraphQLProtocol, 
             .serve();
         tokio::select! {
             () = talk => None,
-            () = revoked(&state, proof) => Some((FORBIDDEN, "you are not signed in any more")),
+            () = revoked(state, proof) => Some((FORBIDDEN, "you are not signed in any more")),
             () = state.down.cancelled() => Some((GOING_AWAY, "the server goes down; come again")),
         }
     };
@@ -151,5 +155,32 @@ impl Executor for Viewer {
         }
         let stream = Executor::execute_stream(&self.schema, request, session_data);
         stream.inspect(move |_| _ = &place).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::channel::mpsc;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_begin_is_sent_away_and_whoever_began_may_be_silent() {
+        let (_silent, messages) = mpsc::unbounded();
+        let began = Instant::now();
+        assert!(begins_in_time(messages).boxed().next().await.is_none());
+        assert_eq!(began.elapsed(), BEGIN_WITHIN);
+
+        let (talker, messages) = mpsc::unbounded();
+        let mut heard = begins_in_time(messages).boxed();
+        talker.unbounded_send(Ok(Message::text("one"))).expect("is read");
+        assert!(heard.next().await.is_some());
+        let later = tokio::spawn(async move {
+            tokio::time::sleep(BEGIN_WITHIN * 5).await;
+            talker.unbounded_send(Ok(Message::text("two"))).expect("is read");
+        });
+        assert!(heard.next().await.is_some(), "there is no hurry after the first message");
+        later.await.expect("is told");
+        assert!(heard.next().await.is_none());
     }
 }

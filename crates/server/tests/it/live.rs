@@ -1,9 +1,11 @@
 //! Subscriptions: every event once and in order, for as long as the viewer may look.
 
-use crate::world::{Guest, World, code};
+use crate::world::{ACCOUNT, Guest, World, code};
+use domain::{Repository, RepositoryId, Session, SessionId, Timestamp};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::time::Duration;
+use store::{Access as _, Store as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -13,6 +15,7 @@ use tokio_tungstenite::{
         http::{HeaderName, HeaderValue},
     },
 };
+use uuid::Uuid;
 
 /// Longer than anything here takes; it is only reached when something is wrong.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -195,4 +198,57 @@ async fn a_server_that_goes_down_says_so() {
         Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001, "{frame:?}"),
         other => panic!("not closed: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn everybody_who_shows_a_list_hears_of_every_session() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let grace = world.invited(&ada, "grace", "MEMBER").await;
+    let repository = Repository {
+        id: RepositoryId(Uuid::from_u128(3)),
+        account: ACCOUNT,
+        name: "shop".to_owned(),
+        forge: "local".to_owned(),
+        location: "/srv/shop".to_owned(),
+    };
+    world.store.add_repository(&repository).await.expect("a repository");
+    let requester = world.store.members(ACCOUNT).await.expect("people")[0].user.id;
+    let create = |n: u128| {
+        let (store, view) = (world.store.clone(), world.stand_in.view().session);
+        let session = Session { id: SessionId(Uuid::from_u128(n)), requester, ..view };
+        async move { store.create_session(&session, &[], &[], Timestamp(0)).await.expect("a session") }
+    };
+
+    let mut viewers = [viewer(&world, &ada).await, viewer(&world, &ada).await, viewer(&world, &grace).await];
+    for viewer in &mut viewers {
+        let query = "subscription { sessionsChanged }";
+        say(viewer, &json!({ "type": "subscribe", "id": "list", "payload": { "query": query } })).await;
+        assert_eq!(pulse(viewer).await, 0, "the first one comes at once");
+    }
+    let mut seen = 0;
+    for n in 1..=3 {
+        create(n).await;
+        let mut heard = Vec::new();
+        for viewer in &mut viewers {
+            heard.push(pulse(viewer).await);
+        }
+        assert!(heard.iter().all(|it| *it > seen && *it == heard[0]), "after {seen}: {heard:?}");
+        seen = heard[0];
+    }
+    // When nobody looked for a while, the first one who comes sees how it is now.
+    drop(viewers);
+    create(4).await;
+    let mut late = viewer(&world, &ada).await;
+    say(
+        &mut late,
+        &json!({ "type": "subscribe", "id": "x", "payload": { "query": "subscription { sessionsChanged }" } }),
+    )
+    .await;
+    while pulse(&mut late).await <= seen {}
+}
+
+async fn pulse(socket: &mut Socket) -> i64 {
+    let message = heard(socket).await;
+    message["payload"]["data"]["sessionsChanged"].as_i64().unwrap_or_else(|| panic!("no pulse: {message}"))
 }

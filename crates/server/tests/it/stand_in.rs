@@ -40,7 +40,8 @@ impl StandIn {
         self.changed.send_replace(());
     }
 
-    fn view(&self) -> SessionView {
+    /// The session as it is seen.
+    pub fn view(&self) -> SessionView {
         let last_event = i64::try_from(self.events.lock().expect("no test panicked").len()).expect("few");
         let step = |n, number: &str, title: &str, leaf| VersionStep {
             id: StepId(id(n)),

@@ -9,11 +9,14 @@ use std::{net::SocketAddr, sync::Arc};
 use store::{MemoryStore, Store as _};
 use uuid::Uuid;
 
+/// The one account.
+pub const ACCOUNT: AccountId = AccountId(Uuid::from_u128(2));
 pub const PASSWORD: &str = "correct horse battery";
 
 pub struct World {
     pub server: Server,
     pub stand_in: Arc<StandIn>,
+    pub store: Arc<MemoryStore>,
     pub http: reqwest::Client,
 }
 
@@ -31,13 +34,13 @@ impl World {
 
     pub async fn at(public_url: Option<&str>) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let account = AccountId(Uuid::from_u128(2));
+        let account = ACCOUNT;
         store.account(&Account { id: account, name: "default".to_owned() }).await.expect("an account");
         let stand_in = StandIn::new();
         let server = Server::start(Parts {
             backend: stand_in.clone(),
             store: store.clone(),
-            access: store,
+            access: store.clone(),
             account,
             clock: Arc::new(SystemClock::new()),
             mint: Arc::new(SystemMint),
@@ -46,7 +49,7 @@ impl World {
         });
         let server = server.await.expect("starts");
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        Self { server, stand_in, http: http.build().expect("a client") }
+        Self { server, stand_in, store, http: http.build().expect("a client") }
     }
 
     pub fn origin(&self) -> String {

@@ -20,6 +20,11 @@ pub struct Origins {
 #[error("`{0}` is no address of pages: give `https://` (or `http://`) and a host, as in https://runyard.example.org")]
 pub struct BadAddress(pub String);
 
+/// A cookie came with a request that no page of ours sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this was not sent by a page of this server; programs use a token instead of a cookie")]
+pub struct ForeignOrigin;
+
 impl Origins {
     /// The names of a server that listens at `address` and that people reach at `public`.
     pub fn new(public: Option<&str>, address: SocketAddr) -> Result<Self, BadAddress> {
@@ -55,21 +60,23 @@ impl Origins {
         host.to_str().is_ok_and(|host| self.hosts.contains(&host.to_lowercase()))
     }
 
-    /// True when a request that a cookie speaks for comes from a page of ours: a browser says so in `Origin` whenever it
-    /// matters, and `X-Runyard`, which no form and no picture can send, says that it was meant.
-    pub fn may_use_cookie(&self, method: &Method, headers: &HeaderMap, is_socket: bool) -> bool {
-        let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default());
-        let same = origin.is_some_and(|origin| self.is_own(origin));
-        if is_socket {
-            return same;
-        }
-        match *method {
-            Method::GET | Method::HEAD => origin.is_none() || same,
-            _ => same && headers.get("x-runyard").is_some_and(|value| value == "1"),
-        }
+    /// Refuses a request for which a cookie would speak unless a page of ours sent it: a browser says so in `Origin`
+    /// whenever it matters, and `X-Runyard`, which no form and no picture can send, says that it was meant.
+    pub fn own_page(&self, method: &Method, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
+        let own = match *method {
+            Method::GET | Method::HEAD => !headers.contains_key(header::ORIGIN) || self.is_own(headers),
+            _ => self.is_own(headers) && headers.get("x-runyard").is_some_and(|value| value == "1"),
+        };
+        if own { Ok(()) } else { Err(ForeignOrigin) }
     }
 
-    fn is_own(&self, origin: &str) -> bool {
+    /// The same for a request that opens a WebSocket: a browser always says where that is from.
+    pub fn own_socket(&self, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
+        if self.is_own(headers) { Ok(()) } else { Err(ForeignOrigin) }
+    }
+
+    fn is_own(&self, headers: &HeaderMap) -> bool {
+        let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
         origin == self.public
             || origin
                 .strip_prefix("http://")
@@ -118,7 +125,7 @@ mod tests {
         let secure = Origins::new(Some("https://Runyard.example.org/"), SocketAddr::from(([10, 0, 0, 1], 80)));
         let secure = secure.expect("an address");
         assert_eq!(secure.url("/r/1"), "https://runyard.example.org/r/1");
-        assert!(local().may_use_cookie(&Method::POST, &headers(&[ours, meant]), false));
+        assert!(local().own_page(&Method::POST, &headers(&[ours, meant])).is_ok());
         for lines in [
             &[meant][..],
             &[ours],
@@ -128,14 +135,14 @@ mod tests {
             &[("origin", "https://localhost:8480"), meant],
             &[ours, ("x-runyard", "0")],
         ] {
-            assert!(!local().may_use_cookie(&Method::POST, &headers(lines), false), "{lines:?}");
+            assert!(!local().own_page(&Method::POST, &headers(lines)).is_ok(), "{lines:?}");
         }
-        assert!(local().may_use_cookie(&Method::GET, &headers(&[]), false), "a link that is followed");
-        assert!(!local().may_use_cookie(&Method::GET, &headers(&[("origin", "http://evil.example")]), false));
-        assert!(!local().may_use_cookie(&Method::GET, &headers(&[]), true), "a socket always says where it is from");
-        assert!(local().may_use_cookie(&Method::GET, &headers(&[ours]), true));
+        assert!(local().own_page(&Method::GET, &headers(&[])).is_ok(), "a link that is followed");
+        assert!(!local().own_page(&Method::GET, &headers(&[("origin", "http://evil.example")])).is_ok());
+        assert!(!local().own_socket(&headers(&[])).is_ok(), "a socket always says where it is from");
+        assert!(local().own_socket(&headers(&[ours])).is_ok());
         let plain = headers(&[("origin", "http://runyard.example.org"), meant]);
-        assert!(!secure.may_use_cookie(&Method::POST, &plain, false), "the same host without TLS");
+        assert!(!secure.own_page(&Method::POST, &plain).is_ok(), "the same host without TLS");
     }
 
     #[test]

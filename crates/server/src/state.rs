@@ -1,0 +1,25 @@
+//! What everything that answers shares.
+
+use crate::{brake::Brake, gate::Gate, origin::Origins, password::Passwords, pulse::Pulse};
+use domain::{AccountId, Clock, Mint};
+use engine::Backend;
+use std::sync::Arc;
+use store::{Access, Store};
+use tokio_util::sync::CancellationToken;
+
+/// The parts of one server.
+pub struct State {
+    pub backend: Arc<dyn Backend>,
+    pub store: Arc<dyn Store>,
+    pub access: Arc<dyn Access>,
+    pub account: AccountId,
+    pub clock: Arc<dyn Clock>,
+    pub mint: Arc<dyn Mint>,
+    pub origins: Origins,
+    pub gate: Gate,
+    pub brake: Brake,
+    pub passwords: Passwords,
+    pub pulse: Pulse,
+    /// Cancelled when the server goes down.
+    pub down: CancellationToken,
+}
