@@ -1,5 +1,6 @@
 //! How often somebody may try to come in.
 
+use crate::listen::network;
 use governor::{Quota, RateLimiter, clock::Clock as _, clock::DefaultClock, state::keyed::HashMapStateStore};
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
@@ -41,10 +42,7 @@ impl Brake {
             self.by_network.retain_recent();
         }
         if let Some(from) = from {
-            let network = match from {
-                IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
-                v4 @ IpAddr::V4(_) => v4,
-            };
+            let network = network(from);
             self.by_network.check_key(&network).map_err(|not_until| TooMany(not_until.wait_time_from(now)))?;
         }
         if let Some(name) = name {

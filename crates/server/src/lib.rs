@@ -8,6 +8,7 @@ mod brake;
 mod gate;
 mod graphql;
 mod http;
+mod listen;
 mod origin;
 mod password;
 mod people;
@@ -16,6 +17,8 @@ mod state;
 mod time;
 
 pub use graphql::definition;
+pub use ipnet::IpNet;
+pub use listen::{Limits, Listening, Proxies, ProxyHeader, TlsError, TlsFiles};
 pub use origin::BadAddress;
 pub use people::{LinkFor, make_link};
 
@@ -24,6 +27,7 @@ use domain::{AccountId, Clock, LinkPurpose, Mint, Role};
 use engine::Backend;
 use gate::Gate;
 use http::App;
+use listen::Tls;
 use origin::Origins;
 use password::Passwords;
 use pulse::Pulse;
@@ -52,10 +56,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub mint: Arc<dyn Mint>,
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// How people reach this server, when that is not where it listens: `https://runyard.example.org`.
-    pub public_url: Option<String>,
+    /// Where to listen, and how.
+    pub listen: Listening,
 }
 
 /// Why a server did not start.
@@ -73,6 +75,9 @@ pub enum StartError {
     /// The public address is none.
     #[error(transparent)]
     PublicUrl(#[from] BadAddress),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The record cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,11 +96,12 @@ pub struct Server {
 impl Server {
     /// Listens and answers.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { backend, store, access, account, clock, mint, listen, public_url } = parts;
-        let failed = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let Parts { backend, store, access, account, clock, mint, listen } = parts;
+        let failed = |source| StartError::Listen { address: listen.address, source };
+        let tls = listen.tls.as_ref().map(|files| Tls::open(files).map(Arc::new)).transpose()?;
+        let listener = TcpListener::bind(listen.address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let origins = Origins::new(public_url.as_deref(), address)?;
+        let origins = Origins::new(listen.public_url.as_deref(), address, tls.is_some())?;
         let first_admin = first_admin(&origins, access.as_ref(), account, (clock.as_ref(), mint.as_ref())).await?;
         let down = CancellationToken::new();
         let state = Arc::new(State {
@@ -113,17 +119,12 @@ impl Server {
             down: down.clone(),
         });
         let url = state.origins.url("/");
-        let background = [tokio::spawn(tidy(state.clone())), tokio::spawn(keep_pulse(state.clone()))];
-        let app =
-            http::router(App { state, schema: graphql::schema() }).into_make_service_with_connect_info::<SocketAddr>();
+        let mut tasks = vec![tokio::spawn(tidy(state.clone())), tokio::spawn(keep_pulse(state.clone()))];
+        tasks.extend(tls.clone().map(|tls| tokio::spawn(tls.watch(down.clone()))));
+        let app = http::router(App { state, schema: graphql::schema() });
         let until = down.clone();
-        let serving = tokio::spawn(async move {
-            let served = axum::serve(listener, app).with_graceful_shutdown(async move { until.cancelled().await });
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the server for pages ended");
-            }
-        });
-        Ok(Self { address, url, first_admin, down, tasks: [serving].into_iter().chain(background).collect() })
+        tasks.push(tokio::spawn(async move { listen::serve(listener, tls, &listen, app, until).await }));
+        Ok(Self { address, url, first_admin, down, tasks })
     }
 
     /// Where it listens.

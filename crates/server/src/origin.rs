@@ -13,11 +13,15 @@ pub struct Origins {
     public: String,
     /// What `Host` may say, in lower case.
     hosts: Vec<String>,
+    /// What pages that are reached where this server listens begin with, if browsers may come there too.
+    direct: Option<&'static str>,
 }
 
 /// What is wrong with a public address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address of pages: give `https://` (or `http://`) and a host, as in https://runyard.example.org")]
+#[error(
+    "`{0}` is no address of pages: give `https://` (or `http://`, when there is no TLS) and a host, as in https://runyard.example.org"
+)]
 pub struct BadAddress(pub String);
 
 /// A cookie came with a request that no page of ours sent.
@@ -26,21 +30,31 @@ pub struct BadAddress(pub String);
 pub struct ForeignOrigin;
 
 impl Origins {
-    /// The names of a server that listens at `address` and that people reach at `public`.
-    pub fn new(public: Option<&str>, address: SocketAddr) -> Result<Self, BadAddress> {
-        let here = format!("http://{address}");
+    /// The names of a server that listens at `address`, with TLS of its own or without, and that people reach at `public`.
+    pub fn new(public: Option<&str>, address: SocketAddr, tls: bool) -> Result<Self, BadAddress> {
+        let here = format!("{}{address}", if tls { "https://" } else { "http://" });
         let public = public.unwrap_or(&here).trim_end_matches('/').to_lowercase();
         let bad = || BadAddress(public.clone());
         let (scheme, host) = public.split_once("://").ok_or_else(bad)?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        if !matches!(scheme, "http" | "https") || host.is_empty() || !host.chars().all(fits) {
+        if !matches!(scheme, "http" | "https")
+            || host.is_empty()
+            || !host.chars().all(fits)
+            || (tls && scheme == "http")
+        {
             return Err(bad());
         }
         let mut hosts = vec![host.to_owned(), address.to_string()];
         if address.ip().is_loopback() {
             hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", address.port())));
         }
-        Ok(Self { public, hosts })
+        let direct = match (tls, scheme) {
+            (true, _) => Some("https://"),
+            (false, "http") => Some("http://"),
+            // Their cookie is bound to TLS, and here is none.
+            (false, _) => None,
+        };
+        Ok(Self { public, hosts, direct })
     }
 
     /// Where people find a page.
@@ -78,9 +92,10 @@ impl Origins {
     fn is_own(&self, headers: &HeaderMap) -> bool {
         let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
         origin == self.public
-            || origin
-                .strip_prefix("http://")
-                .is_some_and(|host| !self.is_secure() && self.hosts.iter().any(|it| it == host))
+            || self
+                .direct
+                .and_then(|scheme| origin.strip_prefix(scheme))
+                .is_some_and(|host| self.hosts.iter().any(|it| it == host))
     }
 }
 
@@ -98,7 +113,7 @@ mod tests {
     }
 
     fn local() -> Origins {
-        Origins::new(None, SocketAddr::from(([127, 0, 0, 1], 8480))).expect("an address")
+        Origins::new(None, SocketAddr::from(([127, 0, 0, 1], 8480)), false).expect("an address")
     }
 
     #[test]
@@ -122,7 +137,7 @@ mod tests {
     fn only_our_own_page_may_use_the_cookie() {
         let ours = ("origin", "http://localhost:8480");
         let meant = ("x-runyard", "1");
-        let secure = Origins::new(Some("https://Runyard.example.org/"), SocketAddr::from(([10, 0, 0, 1], 80)));
+        let secure = Origins::new(Some("https://Runyard.example.org/"), SocketAddr::from(([10, 0, 0, 1], 80)), false);
         let secure = secure.expect("an address");
         assert_eq!(secure.url("/r/1"), "https://runyard.example.org/r/1");
         assert!(local().own_page(&Method::POST, &headers(&[ours, meant])).is_ok());
@@ -142,14 +157,19 @@ mod tests {
         assert!(!local().own_socket(&headers(&[])).is_ok(), "a socket always says where it is from");
         assert!(local().own_socket(&headers(&[ours])).is_ok());
         let plain = headers(&[("origin", "http://runyard.example.org"), meant]);
-        assert!(!secure.own_page(&Method::POST, &plain).is_ok(), "the same host without TLS");
+        assert!(secure.own_page(&Method::POST, &plain).is_err(), "the same host without TLS");
+        let own = Origins::new(None, SocketAddr::from(([127, 0, 0, 1], 8480)), true).expect("an address");
+        assert!(own.is_secure() && own.url("/") == "https://127.0.0.1:8480/");
+        assert!(own.own_page(&Method::POST, &headers(&[("origin", "https://localhost:8480"), meant])).is_ok());
+        assert!(own.own_page(&Method::POST, &headers(&[ours, meant])).is_err(), "without TLS");
     }
 
     #[test]
     fn addresses_that_are_none_are_refused() {
         let here = SocketAddr::from(([127, 0, 0, 1], 1));
         for text in ["", "runyard", "ftp://x", "https://", "https://a/b", "https://user@host", "http://a b"] {
-            assert!(Origins::new(Some(text), here).is_err(), "{text}");
+            assert!(Origins::new(Some(text), here, false).is_err(), "{text}");
         }
+        assert!(Origins::new(Some("http://a.example"), here, true).is_err(), "TLS, and yet not");
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     exit::{Exit, Failure, chain},
 };
 use domain::SystemMint;
-use server::{Parts, Server, StartError};
+use server::{Listening, Parts, Server, StartError, TlsError};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -53,15 +53,15 @@ pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
 /// Listens for browsers and programs. When the default address is taken, a free port will do: a second server on one
 /// machine is no mistake.
 async fn open(app: &mut App, server: &Embedded, pages: &Pages, address: SocketAddr) -> Result<Server, Failure> {
-    let parts = |listen| Parts {
+    let listening = app.config.listening(address).map_err(|why| Failure::usage(why).mend("set both, or neither"))?;
+    let parts = |address| Parts {
         backend: server.backend(),
         store: Arc::clone(&pages.store),
         access: Arc::clone(&pages.access),
         account: pages.account,
         clock: Arc::clone(&app.clock),
         mint: Arc::new(SystemMint),
-        listen,
-        public_url: app.config.values.public_url.clone(),
+        listen: Listening { address, ..listening.clone() },
     };
     let is_default = app.config.is_default("listen");
     match Server::start(parts(address)).await {
@@ -80,6 +80,11 @@ fn failure(error: &StartError) -> Failure {
     match error {
         StartError::Listen { .. } => told.mend("choose another address with --listen, or none with --listen ''"),
         StartError::PublicUrl(_) => told.mend("mend public_url"),
+        StartError::Tls(TlsError::Mismatch { .. }) => told
+            .mend("set tls.certificate and tls.key to files that belong together, the certificate first in its file"),
+        StartError::Tls(_) => {
+            told.mend("set tls.certificate and tls.key to files in the form PEM that this user may read")
+        }
         StartError::Store(_) => told,
     }
 }

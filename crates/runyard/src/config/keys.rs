@@ -1,10 +1,14 @@
 //! Every setting: its key, type, default and meaning. The one table behind the file, the environment, flags,
 //! `config show` and `docs/configuration.md`.
 
-use super::setting::{ApiAddress, Bytes, Count, Listen, LogFilter, Processors, Program, Raw, Setting};
+use super::{
+    address::{ApiAddress, Listen, Network},
+    setting::{Bytes, Count, LogFilter, Processors, Program, Raw, Setting},
+};
 use agent::ProgramDigest;
 use domain::{MicroUsd, PrMode};
 use sandbox::local::Requirement;
+use server::ProxyHeader;
 use std::{path::PathBuf, time::Duration};
 
 /// What is known about a key.
@@ -87,6 +91,27 @@ keys! {
     /// How people reach this server's pages, such as `https://runyard.example.org`; shown in links and pull requests.
     /// Default: where it listens.
     public_url: Option<String> = "" as "public_url";
+    /// The certificate with which `runyard serve` speaks TLS itself, followed by those that lead to one that browsers know
+    /// (PEM). It is read again when it changes. Plain HTTP when empty.
+    tls_certificate: Option<PathBuf> = "" as "tls.certificate";
+    /// The certificate's private key (PEM), which others should not be able to read.
+    tls_key: Option<PathBuf> = "" as "tls.key";
+    /// Proxies, by network, that may say for whom they ask; nobody else is believed. The caller is the right-most address
+    /// that is none of them.
+    trusted_proxies: Vec<Network> = "" as "trusted_proxies";
+    /// The header in which they say it: `x-forwarded-for` (with `X-Forwarded-Proto` and `X-Forwarded-Host`), or `forwarded`.
+    /// The other one is not looked at.
+    proxy_header: ProxyHeader = "x-forwarded-for" as "proxy_header";
+    /// How many connections there may be at once.
+    connections: Count<1, 1_000_000> = "4096" as "connections.most";
+    /// How many of them from one IPv4 address, or from one /64 network of IPv6; trusted proxies may have more.
+    connections_per_peer: Count<1, 1_000_000> = "1024" as "connections.per_peer";
+    /// How long a TLS handshake may take.
+    handshake_time: Duration = "10s" as "connections.handshake";
+    /// How long the head of a request may take, counted from the end of what was before it on the connection.
+    head_time: Duration = "20s" as "connections.head";
+    /// How long the body of a request may take.
+    body_time: Duration = "1m" as "connections.body";
     /// Your name, as git knows you. Default: git's `user.name`, else the login name.
     user_name: Option<String> = "" as "user.name";
     /// Your mail address, as git knows you. Default: git's `user.email`, else `login@hostname`.

@@ -3,14 +3,16 @@
 //! One file is read: the one named by `--config` or `RUNYARD_CONFIG`, else `DATA/runyard.toml` when it exists. Nothing
 //! is ever read from the directory that the command is called in, since that may be a repository of strangers.
 
+mod address;
 mod file;
 mod keys;
 mod setting;
 mod settings;
 mod show;
 
+pub use address::Listen;
 pub use keys::{KEYS, Key, Values};
-pub use setting::{Listen, Raw, Setting};
+pub use setting::{Raw, Setting};
 pub use show::{render_json, render_text};
 
 use domain::MicroUsd;

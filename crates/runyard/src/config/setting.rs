@@ -2,7 +2,6 @@
 
 use domain::{MicroUsd, PrMode};
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -38,14 +37,14 @@ impl Raw {
         }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Written(text) | Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    fn wrong<T: Setting>(&self) -> String {
+    pub(super) fn wrong<T: Setting>(&self) -> String {
         match self.text() {
             Some(text) => format!("`{}` is not {}", text.escape_debug(), T::SHAPE),
             None => format!("expected {}, found {}", T::SHAPE, self.found()),
@@ -141,43 +140,6 @@ impl Setting for String {
 
     fn show(&self) -> String {
         quoted(self)
-    }
-}
-
-/// The address of a Messages API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiAddress(pub String);
-
-impl Setting for ApiAddress {
-    const SHAPE: &'static str = "an http or https address such as https://api.anthropic.com";
-
-    fn read(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().ok_or_else(|| raw.wrong::<Self>())?.trim();
-        // What is wrong with it is said without repeating a password that may be in it.
-        egress::Upstream::new(text, egress::Limits::default())
-            .map_err(|error| format!("{error}: expected {}", Self::SHAPE))?;
-        Ok(Self(text.to_owned()))
-    }
-
-    fn show(&self) -> String {
-        quoted(&self.0)
-    }
-}
-
-/// An address to listen at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listen(pub SocketAddr);
-
-impl Setting for Listen {
-    const SHAPE: &'static str = "an address and a port such as 127.0.0.1:8480";
-
-    fn read(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().ok_or_else(|| raw.wrong::<Self>())?.trim();
-        text.parse().map(Self).map_err(|_| raw.wrong::<Self>())
-    }
-
-    fn show(&self) -> String {
-        quoted(&self.0.to_string())
     }
 }
 
@@ -439,7 +401,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

@@ -5,9 +5,13 @@ use domain::Budget;
 use engine::{AgentSettings, Settings, ToolRules};
 use sandbox::{
     LocalConfig,
-    local::{Limit, Limits},
+    local::{self, Limit},
 };
-use std::path::PathBuf;
+use server::{Limits, Listening, Proxies, TlsFiles};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// How soon a renewed certificate is in use.
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(10);
 
 impl Config {
     /// What the engine is told; `claude` is the program that was found, or the configured name when none was.
@@ -69,7 +73,7 @@ impl Config {
         let v = &self.values;
         LocalConfig {
             read_only_paths: v.read_only_paths.clone(),
-            limits: Limits {
+            limits: local::Limits {
                 memory: Some(Limit { value: v.memory.0, requirement: v.memory_requirement }),
                 pids: Some(Limit {
                     value: u64::try_from(v.processes.0).unwrap_or(u64::MAX),
@@ -85,6 +89,36 @@ impl Config {
             total_disk: v.total_disk.map(|bytes| bytes.0),
             ..LocalConfig::new(&self.data_dir)
         }
+    }
+
+    /// How pages are served at an address. The error names what is missing.
+    pub fn listening(&self, address: SocketAddr) -> Result<Listening, String> {
+        let v = &self.values;
+        let tls = match (&v.tls_certificate, &v.tls_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                Some(TlsFiles { certificate: certificate.clone(), key: key.clone(), look_every: LOOK_AT_CERTIFICATE })
+            }
+            (Some(_), None) => return Err("tls.certificate is set and tls.key is not".to_owned()),
+            (None, Some(_)) => return Err("tls.key is set and tls.certificate is not".to_owned()),
+        };
+        Ok(Listening {
+            public_url: v.public_url.clone(),
+            tls,
+            proxies: Proxies {
+                trusted: v.trusted_proxies.iter().map(|network| network.0).collect(),
+                header: v.proxy_header,
+            },
+            limits: Limits {
+                connections: usize::try_from(v.connections.0).unwrap_or(usize::MAX),
+                per_peer: usize::try_from(v.connections_per_peer.0).unwrap_or(usize::MAX),
+                handshake: v.handshake_time,
+                head: v.head_time,
+                body: v.body_time,
+                ..Limits::default()
+            },
+            ..Listening::at(address)
+        })
     }
 
     /// Where the database is.

@@ -1,10 +1,10 @@
 //! What holds for every request and answer: for whom it is, how long it takes, and what it says to browsers.
 
 use super::{ANSWER_WITHIN, problem::Answer};
-use crate::state::State;
+use crate::{listen::Visitor, state::State};
 use axum::{
     extract::{Request, State as Shared},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -25,11 +25,14 @@ const ALWAYS: [(HeaderName, &str); 6] = [
 
 /// Refuses what is not meant for this server, and sets the headers of every answer, errors too.
 pub async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
-    let mut response = if state.origins.is_ours(request.headers()) {
-        in_time(next.run(request)).await
-    } else {
+    let came_plain = request.extensions().get::<Visitor>().is_some_and(|visitor| visitor.came_plain);
+    let mut response = if !state.origins.is_ours(request.headers()) {
         let told = "this server does not go by that name; public_url says which name it goes by\n";
         (StatusCode::MISDIRECTED_REQUEST, told).into_response()
+    } else if came_plain && state.origins.is_secure() {
+        to_tls(&state, &request)
+    } else {
+        in_time(next.run(request)).await
     };
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
@@ -42,6 +45,17 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Ne
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// What somebody is told who came to a proxy without TLS: a page is found again with it; what else was sent is not done,
+/// since it was open to everybody on the way.
+fn to_tls(state: &State, request: &Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let target = HeaderValue::from_str(&state.origins.url(path));
+    match (matches!(*request.method(), Method::GET | Method::HEAD), target) {
+        (true, Ok(target)) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response(),
+        _ => (StatusCode::FORBIDDEN, "come with https\n").into_response(),
+    }
 }
 
 /// An answer, or word that there is none in time, be it that the request never ends.

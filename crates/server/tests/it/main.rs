@@ -3,6 +3,7 @@
 mod entry;
 mod fences;
 mod limits;
+mod listening;
 mod live;
 mod matrix;
 mod schema;

@@ -4,7 +4,7 @@ use crate::stand_in::StandIn;
 use domain::{Account, AccountId, SystemClock, SystemMint};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
-use server::{Parts, Server};
+use server::{Listening, Parts, Server};
 use std::{net::SocketAddr, sync::Arc};
 use store::{MemoryStore, Store as _};
 use uuid::Uuid;
@@ -33,23 +33,21 @@ impl World {
     }
 
     pub async fn at(public_url: Option<&str>) -> Self {
+        Self::listening(Listening { public_url: public_url.map(str::to_owned), ..here() }).await
+    }
+
+    pub async fn listening(listen: Listening) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let account = ACCOUNT;
-        store.account(&Account { id: account, name: "default".to_owned() }).await.expect("an account");
+        store.account(&Account { id: ACCOUNT, name: "default".to_owned() }).await.expect("an account");
         let stand_in = StandIn::new();
-        let server = Server::start(Parts {
-            backend: stand_in.clone(),
-            store: store.clone(),
-            access: store.clone(),
-            account,
-            clock: Arc::new(SystemClock::new()),
-            mint: Arc::new(SystemMint),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            public_url: public_url.map(str::to_owned),
-        });
-        let server = server.await.expect("starts");
+        let server = Server::start(parts(&stand_in, &store, listen)).await.expect("starts");
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         Self { server, stand_in, store, http: http.build().expect("a client") }
+    }
+
+    /// What another server on the same record is made of.
+    pub fn parts(&self, listen: Listening) -> Parts {
+        parts(&self.stand_in, &self.store, listen)
     }
 
     pub fn origin(&self) -> String {
@@ -105,6 +103,23 @@ impl World {
         }
         request.send().await.expect("an answer")
     }
+}
+
+fn parts(stand_in: &Arc<StandIn>, store: &Arc<MemoryStore>, listen: Listening) -> Parts {
+    Parts {
+        backend: stand_in.clone(),
+        store: store.clone(),
+        access: store.clone(),
+        account: ACCOUNT,
+        clock: Arc::new(SystemClock::new()),
+        mint: Arc::new(SystemMint),
+        listen,
+    }
+}
+
+/// A free port of this machine.
+pub fn here() -> Listening {
+    Listening::at(SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
 /// The cookie that an answer sets, as a browser sends it back.
