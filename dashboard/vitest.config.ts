@@ -13,13 +13,23 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['e2e/**/*.spec.ts'],
+          include: ['e2e/*.spec.ts'],
           environment: 'node',
           pool: 'forks',
           // One browser at a time: the machine may be small.
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'real',
+          include: ['e2e/real/*.spec.ts'],
+          environment: 'node',
+          pool: 'forks',
+          fileParallelism: false,
+          hookTimeout: 120_000,
         },
       },
     ],

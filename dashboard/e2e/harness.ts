@@ -73,7 +73,11 @@ export interface Device {
 }
 
 /** A browser of one person, watched for everything that must not happen. */
-export async function visit(browser: Browser, server: Server, device: Device = {}): Promise<Visit> {
+export async function visit(
+  browser: Browser,
+  server: Pick<Server, 'url'>,
+  device: Device = {},
+): Promise<Visit> {
   const context = await browser.newContext({
     baseURL: server.url,
     locale: 'en-US',
@@ -90,7 +94,7 @@ export async function visit(browser: Browser, server: Server, device: Device = {
     // A refused sign-in is an answer with status 401, which the browser logs by itself.
     const expected =
       /status of 4\d\d/.test(message.text()) ||
-      /ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(message.text())
+      /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|WebSocket connection/.test(message.text())
     if (message.type() === 'error' && !expected) troubles.push(`console: ${message.text()}`)
   })
   page.on('pageerror', (error) => troubles.push(`error: ${error.message}`))

@@ -2,7 +2,7 @@
 
 mod node;
 
-use crate::{shell, workspace};
+use crate::{setup, shell, workspace};
 use anyhow::{Context as _, Result};
 use std::{
     fs,
@@ -24,7 +24,7 @@ pub struct Arguments {
 
 /// `cargo xtask dashboard`.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    crate::setup::ensure()?;
+    setup::ensure()?;
     build()?;
     if arguments.check {
         check()?;
@@ -53,10 +53,18 @@ pub fn check() -> Result<()> {
     shell::step("testing the dashboard", || npm(&["run", "--silent", "test"]))
 }
 
-/// Its tests in a browser.
+/// Its tests in a browser: against the mock, and against the programs of this build, with the real Claude Code.
 pub fn browser() -> Result<()> {
     packages()?;
-    shell::step("testing the dashboard in a browser", || npm(&["run", "--silent", "e2e"]))
+    build()?;
+    shell::step("testing the dashboard in a browser", || npm(&["run", "--silent", "browser"]))?;
+    let mut programs = workspace::cargo();
+    programs.args(["build", "--quiet", "--package", "runyard", "--package", "scripted-model", "--bins"]);
+    shell::step("building the server that has it", || shell::run(&mut programs))?;
+    let mut real = npm_command(&["run", "--silent", "real"])?;
+    real.env("RUNYARD_PROGRAMS", workspace::target_dir()?.join("debug"));
+    real.env("RUNYARD_CLAUDE", setup::claude_program()?);
+    shell::step("testing both together", || shell::run(&mut real))
 }
 
 fn place() -> PathBuf {
@@ -81,9 +89,13 @@ fn packages() -> Result<()> {
 }
 
 fn npm(arguments: &[&str]) -> Result<()> {
+    shell::run(&mut npm_command(arguments)?)
+}
+
+fn npm_command(arguments: &[&str]) -> Result<Command> {
     let mut npm = Command::new("npm");
     npm.current_dir(place()).args(arguments).env("PATH", node::path()?);
-    shell::run(&mut npm)
+    Ok(npm)
 }
 
 fn modified(file: &Path) -> Option<SystemTime> {

@@ -69,7 +69,9 @@ function theClient(): Client {
   if (client) return client
   window.addEventListener('online', tryNow)
   document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && tryNow())
-  let active: WebSocket | undefined
+  // Not a polite close: its answer would have to come over the network that is gone, and until then all looks well.
+  const giveUp = () => client?.terminate()
+  window.addEventListener('offline', giveUp)
   let overdue: number | undefined
   client = createClient({
     url: socketUrl(),
@@ -79,8 +81,7 @@ function theClient(): Client {
     keepAlive: 10_000,
     on: {
       connecting: () => set('connecting'),
-      connected: (socket) => {
-        active = socket as WebSocket
+      connected: () => {
         connections += 1
         set('open')
         if (wasDown) for (const listener of returned) listener()
@@ -88,15 +89,12 @@ function theClient(): Client {
       },
       // A connection that died without a goodbye says nothing for ever: no pong in 5 s ends it.
       ping: (received) => {
-        if (!received) overdue = window.setTimeout(() => active?.close(4408, 'no pong'), 5_000)
+        if (!received) overdue = window.setTimeout(giveUp, 5_000)
       },
       pong: (received) => {
         if (received) window.clearTimeout(overdue)
       },
-      closed: () => {
-        window.clearTimeout(overdue)
-        active = undefined
-      },
+      closed: () => window.clearTimeout(overdue),
     },
   })
   return client

@@ -1,17 +1,16 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useMemo, useRef, useState } from 'react'
-import { ansi } from '../../ui/ansi'
 import { Ago } from '../../ui/controls'
 import { Frame } from '../../ui/Frame'
 import { clock, count, duration, exact, money } from '../../ui/format'
 import { actionWords, type Look, State, stepLook } from '../../ui/State'
-import { marked } from '../../ui/safe-text'
 import { Text } from '../../ui/Text'
 import { useSession } from './context'
 import type { Conversation } from './conversation'
 import type { LogEvent } from './events'
 import type { Run } from './queries'
+import { summary } from './summary'
 
 const RUN_LOOKS: Record<Run['state'], Look> = {
   QUEUED: stepLook('QUEUED'),
@@ -20,34 +19,6 @@ const RUN_LOOKS: Record<Run['state'], Look> = {
   SUCCEEDED: stepLook('COMPLETED'),
   FAILED: stepLook('FAILED'),
   STOPPED: stepLook('FAILED', 'STOPPED'),
-}
-
-/** One line that says what an event is; the rest is a click away. */
-export function summary(event: LogEvent): string {
-  const { type: _, ...rest } = (event.payload ?? {}) as Record<string, unknown>
-  const told = [
-    'number',
-    'state',
-    'reason',
-    'title',
-    'name',
-    'text',
-    'delta',
-    'tool',
-    'message',
-    'detail',
-    'version',
-    'output',
-  ]
-  const words = told
-    .map((key) => rest[key])
-    .filter((value) => typeof value === 'string' || typeof value === 'number')
-  const line = words.length > 0 ? words.join(' · ') : JSON.stringify(rest)
-  return marked(
-    ansi(line.slice(0, 300))
-      .map((span) => span.text)
-      .join(''),
-  ).replaceAll('\n', ' ⏎ ')
 }
 
 const runOf = (event: LogEvent): unknown => (event.payload as { run?: unknown } | null)?.run
