@@ -9,6 +9,7 @@ mod gate;
 mod graphql;
 mod http;
 mod listen;
+mod metrics;
 mod origin;
 mod password;
 mod people;
@@ -28,6 +29,7 @@ use engine::Backend;
 use gate::Gate;
 use http::App;
 use listen::Tls;
+use metrics::Metrics;
 use origin::Origins;
 use password::Passwords;
 use pulse::Pulse;
@@ -104,11 +106,13 @@ impl Server {
         let origins = Origins::new(listen.public_url.as_deref(), address, tls.is_some())?;
         let first_admin = first_admin(&origins, access.as_ref(), account, (clock.as_ref(), mint.as_ref())).await?;
         let down = CancellationToken::new();
+        let metrics = Arc::new(Metrics::new());
         let state = Arc::new(State {
             gate: Gate::new(access.clone(), account, clock.clone(), origins.is_secure()),
             brake: Brake::new(),
             passwords: Passwords::new(),
             pulse: Pulse::new(),
+            metrics: metrics.clone(),
             backend,
             store,
             access,
@@ -123,7 +127,7 @@ impl Server {
         tasks.extend(tls.clone().map(|tls| tokio::spawn(tls.watch(down.clone()))));
         let app = http::router(App { state, schema: graphql::schema() });
         let until = down.clone();
-        tasks.push(tokio::spawn(async move { listen::serve(listener, tls, &listen, app, until).await }));
+        tasks.push(tokio::spawn(async move { listen::serve(listener, tls, &listen, (app, metrics), until).await }));
         Ok(Self { address, url, first_admin, down, tasks })
     }
 

@@ -150,11 +150,11 @@ mod tests {
             &[("origin", "https://localhost:8480"), meant],
             &[ours, ("x-runyard", "0")],
         ] {
-            assert!(!local().own_page(&Method::POST, &headers(lines)).is_ok(), "{lines:?}");
+            assert!(local().own_page(&Method::POST, &headers(lines)).is_err(), "{lines:?}");
         }
         assert!(local().own_page(&Method::GET, &headers(&[])).is_ok(), "a link that is followed");
-        assert!(!local().own_page(&Method::GET, &headers(&[("origin", "http://evil.example")])).is_ok());
-        assert!(!local().own_socket(&headers(&[])).is_ok(), "a socket always says where it is from");
+        assert!(local().own_page(&Method::GET, &headers(&[("origin", "http://evil.example")])).is_err());
+        assert!(local().own_socket(&headers(&[])).is_err(), "a socket always says where it is from");
         assert!(local().own_socket(&headers(&[ours])).is_ok());
         let plain = headers(&[("origin", "http://runyard.example.org"), meant]);
         assert!(secure.own_page(&Method::POST, &plain).is_err(), "the same host without TLS");

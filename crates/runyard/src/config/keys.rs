@@ -3,7 +3,7 @@
 
 use super::{
     address::{ApiAddress, Listen, Network},
-    setting::{Bytes, Count, LogFilter, Processors, Program, Raw, Setting},
+    setting::{Bytes, Count, LogFilter, LogFormat, Processors, Program, Raw, Setting},
 };
 use agent::ProgramDigest;
 use domain::{MicroUsd, PrMode};
@@ -81,6 +81,8 @@ keys! {
     data_dir: Option<PathBuf> = "" as "data_dir";
     /// What the log holds. `runyard serve` writes it to the terminal, other commands to `DATA/runyard.log`.
     log: LogFilter = "info" as "log";
+    /// How the log is written: lines for people, or `json`, one object on each line.
+    log_format: LogFormat = "text" as "log_format";
     /// How many sessions this server works on at once.
     workers: Count<1, 256> = "2" as "workers";
     /// How many sessions of one account are worked on at once, over all servers.

@@ -12,7 +12,7 @@ mod show;
 
 pub use address::Listen;
 pub use keys::{KEYS, Key, Values};
-pub use setting::{Raw, Setting};
+pub use setting::{LogFormat, Raw, Setting};
 pub use show::{render_json, render_text};
 
 use domain::MicroUsd;

@@ -355,6 +355,34 @@ impl Setting for LogFilter {
     }
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One object on each line.
+    Json,
+}
+
+impl Setting for LogFormat {
+    const SHAPE: &'static str = "text or json";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        match raw.text() {
+            Some("text") => Ok(Self::Text),
+            Some("json") => Ok(Self::Json),
+            _ => Err(raw.wrong::<Self>()),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
 /// A value that may be absent: written as empty text.
 impl<T: Setting> Setting for Option<T> {
     const SHAPE: &'static str = T::SHAPE;

@@ -26,7 +26,20 @@ pub enum Code {
 }
 
 impl Code {
-    fn text(self) -> &'static str {
+    /// All codes.
+    pub const ALL: [Self; 8] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Environment,
+        Self::Internal,
+        Self::Unauthenticated,
+        Self::TooManyRequests,
+    ];
+
+    /// As programs see it.
+    pub fn text(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
             Self::Forbidden => "FORBIDDEN",

@@ -14,6 +14,7 @@ mod session_parts;
 mod subscription;
 
 pub use call::Call;
+pub use error::Code;
 
 use crate::state::State;
 use async_graphql::MergedObject;

@@ -2,10 +2,10 @@
 
 use super::{caller, problem::Answer, read};
 use crate::{
-    graphql::{Call, Schema},
+    graphql::{Call, Code, Schema},
     state::State,
 };
-use async_graphql::Request;
+use async_graphql::{Request, ServerError, Value};
 use axum::{
     Json,
     body::Bytes,
@@ -27,5 +27,14 @@ pub async fn answer(
         return Err(Answer::bad("files are not taken here"));
     }
     let request = request.data(Call::shared(&state, caller));
-    Ok(Json(schema.execute(request).await).into_response())
+    let response = schema.execute(request).await;
+    state.metrics.operated(response.errors.first().map_or("OK", outcome));
+    Ok(Json(response).into_response())
+}
+
+/// The code of an error of ours; what async-graphql itself refuses has none.
+fn outcome(error: &ServerError) -> &'static str {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    let Some(Value::String(code)) = code else { return "INVALID" };
+    Code::ALL.into_iter().map(Code::text).find(|known| known == code).unwrap_or("INVALID")
 }

@@ -3,6 +3,7 @@
 mod assets;
 mod graphql;
 mod headers;
+mod measure;
 mod problem;
 mod sign_in;
 mod socket;
@@ -61,12 +62,14 @@ pub fn router(app: App) -> Router {
         .route("/graphql/ws", get(socket::open))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(measure::metrics))
         .fallback(assets::page)
         .method_not_allowed_fallback(|| async {
             Answer::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address does not take that method")
         })
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), headers::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), measure::measure))
         .with_state(app)
 }
 

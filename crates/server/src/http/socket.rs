@@ -4,6 +4,7 @@ use super::{caller, problem::Answer};
 use crate::{
     gate::{Caller, Proof, Refusal},
     graphql::{Call, Schema},
+    metrics::Open,
     state::State,
 };
 use async_graphql::{Data, Executor, Request, Response, ServerError};
@@ -17,6 +18,7 @@ use axum::{
     response::Response as HttpResponse,
 };
 use futures::{SinkExt as _, Stream, StreamExt as _, stream::BoxStream};
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     sync::{
         Arc,
@@ -67,12 +69,13 @@ pub async fn open(
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER + 8 * 1024 * 1024);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let viewer = Viewer { schema, live: Arc::default() };
+        let viewer = Viewer { schema, live: Arc::default(), subscriptions: state.metrics.subscriptions.clone() };
         serve(&state, socket, protocol, caller, viewer).await;
     }))
 }
 
 async fn serve(state: &Arc<State>, socket: WebSocket, protocol: GraphQLProtocol, caller: Caller, viewer: Viewer) {
+    let _open = Open::one(&state.metrics.sockets);
     let proof = caller.proof;
     let mut data = Data::default();
     data.insert(Call::shared(state, caller));
@@ -126,6 +129,7 @@ where
 struct Viewer {
     schema: Schema,
     live: Arc<AtomicUsize>,
+    subscriptions: Gauge,
 }
 
 /// One subscription that lives.
@@ -154,7 +158,8 @@ impl Executor for Viewer {
             .boxed();
         }
         let stream = Executor::execute_stream(&self.schema, request, session_data);
-        stream.inspect(move |_| _ = &place).boxed()
+        let open = Open::one(&self.subscriptions);
+        stream.inspect(move |_| _ = (&place, &open)).boxed()
     }
 }
 

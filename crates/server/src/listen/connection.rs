@@ -1,6 +1,7 @@
 //! One connection, from the handshake to its end.
 
 use super::{Limits, Proxies, forwarded::strip, places::Place};
+use crate::metrics::Open;
 use axum::{
     Router,
     body::Body,
@@ -16,6 +17,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     convert::Infallible,
     io,
@@ -43,6 +45,7 @@ const MOST_STREAMS: u32 = 100;
 /// What connections share.
 pub struct Shared {
     pub app: Router,
+    pub connections: Gauge,
     pub tls: Option<TlsAcceptor>,
     pub proxies: Proxies,
     pub limits: Limits,
@@ -53,7 +56,7 @@ pub struct Shared {
 pub async fn answer(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, place: Place) {
     // Text that streams is many small writes, none of which should wait for the next.
     let _ = stream.set_nodelay(true);
-    let stream = Held { stream, _place: place };
+    let stream = Held { stream, _place: place, _open: Open::one(&shared.connections) };
     let Some(acceptor) = &shared.tls else { return http1(shared, stream, peer).await };
     let shaken = tokio::select! {
         shaken = timeout(shared.limits.handshake, acceptor.accept(stream)) => shaken,
@@ -215,6 +218,7 @@ impl Drop for Busy {
 struct Held {
     stream: TcpStream,
     _place: Place,
+    _open: Open,
 }
 
 impl AsyncRead for Held {

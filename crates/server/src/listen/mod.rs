@@ -9,6 +9,7 @@ pub use forwarded::{Proxies, ProxyHeader, Visitor};
 pub use places::network;
 pub use tls::{Tls, TlsError, TlsFiles};
 
+use crate::metrics::Metrics;
 use axum::Router;
 use connection::Shared;
 use std::{
@@ -86,12 +87,13 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     listening: &Listening,
-    app: Router,
+    (app, metrics): (Router, Arc<Metrics>),
     down: CancellationToken,
 ) {
     let places = places::Places::new(listening.limits.connections, listening.limits.per_peer);
     let shared = Arc::new(Shared {
         app,
+        connections: metrics.connections.clone(),
         tls: tls.as_ref().map(|tls| tls.acceptor()),
         proxies: listening.proxies.clone(),
         limits: listening.limits,
@@ -115,15 +117,14 @@ pub async fn serve(
                 continue;
             }
         };
-        match places.take(peer.ip(), shared.proxies.trusts(peer.ip())) {
-            Some(place) => {
-                connections.spawn(connection::answer(Arc::clone(&shared), stream, peer, place));
-            }
-            None if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) => {
-                told = Some(Instant::now());
-                tracing::warn!(%peer, "a connection was refused: there are as many as the limits allow");
-            }
-            None => {}
+        if let Some(place) = places.take(peer.ip(), shared.proxies.trusts(peer.ip())) {
+            connections.spawn(connection::answer(Arc::clone(&shared), stream, peer, place));
+            continue;
+        }
+        metrics.refused.inc();
+        if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+            told = Some(Instant::now());
+            tracing::warn!(%peer, "a connection was refused: there are as many as the limits allow");
         }
     }
     drop(listener);

@@ -280,7 +280,7 @@ async fn an_absolute_address_and_two_hosts_do_not_lead_past_the_check() {
     for (head, status) in [
         (format!("GET http://{address}/healthz HTTP/1.1\r\nHost: {address}"), "200"),
         (format!("GET http://evil.example/healthz HTTP/1.1\r\nHost: {address}"), "400"),
-        (format!("GET http://evil.example/healthz HTTP/1.1\r\nHost: evil.example"), "421"),
+        ("GET http://evil.example/healthz HTTP/1.1\r\nHost: evil.example".to_owned(), "421"),
         (format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nHost: evil.example"), "421"),
         ("GET /healthz HTTP/1.1".to_owned(), "421"),
     ] {

@@ -252,3 +252,27 @@ async fn pulse(socket: &mut Socket) -> i64 {
     let message = heard(socket).await;
     message["payload"]["data"]["sessionsChanged"].as_i64().unwrap_or_else(|| panic!("no pulse: {message}"))
 }
+
+#[tokio::test]
+async fn sockets_and_subscriptions_are_counted_while_they_are_open() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let becomes = async |name: &str, wanted: u64| {
+        let reached = async {
+            while world.metric(&ada, name).await != Some(wanted) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{name} never becomes {wanted}"));
+    };
+    assert_eq!(world.metric(&ada, "runyard_websockets").await, Some(0));
+    let mut socket = viewer(&world, &ada).await;
+    let query = "subscription { events(session: 1, after: 0) { number } }";
+    say(&mut socket, &json!({ "id": "1", "type": "subscribe", "payload": { "query": query } })).await;
+    becomes("runyard_websockets", 1).await;
+    becomes("runyard_subscriptions", 1).await;
+    say(&mut socket, &json!({ "id": "1", "type": "complete" })).await;
+    becomes("runyard_subscriptions", 0).await;
+    drop(socket);
+    becomes("runyard_websockets", 0).await;
+}

@@ -6,6 +6,7 @@ mod limits;
 mod listening;
 mod live;
 mod matrix;
+mod measures;
 mod schema;
 mod stand_in;
 mod world;

@@ -50,6 +50,16 @@ impl World {
         parts(&self.stand_in, &self.store, listen)
     }
 
+    /// The number of a line of the metrics, as `guest` reads them.
+    pub async fn metric(&self, guest: &Guest, line: &str) -> Option<u64> {
+        let (name, value) = guest.proof.as_ref().expect("a proof");
+        let answer = self.request(Method::GET, "/metrics").header(*name, value).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let text = answer.text().await.expect("text");
+        let mut lines = text.lines().filter_map(|found| found.rsplit_once(' '));
+        lines.find(|(name, _)| *name == line).map(|(_, number)| number.parse().expect("a number"))
+    }
+
     pub fn origin(&self) -> String {
         format!("http://{}", self.server.address())
     }
