@@ -6,6 +6,8 @@ use crate::{
     data_dir::{self, Holder, Lock, Ownership},
     exit::{Exit, Failure},
 };
+use domain::SystemMint;
+use server::Desk;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -24,6 +26,8 @@ pub struct Embedded {
     backend: Arc<dyn Backend>,
     /// What pages need beside it.
     pub pages: Option<Pages>,
+    /// What answers about people.
+    pub desk: Option<Arc<Desk>>,
     _server: Server,
     _lock: Lock,
 }
@@ -33,10 +37,14 @@ impl Embedded {
     pub async fn start(app: &App, lock: Lock, workers: Workers) -> Result<Self, Failure> {
         crate::log::start(&app.config, app.name, app.verbose, &app.known)?;
         let Composed { backend, pages } = (app.compose)(&app.config, app.who.clone(), workers).await?;
-        let server = control::listen(&app.config.data_dir, Arc::clone(&backend)).map_err(|error| {
+        let desk = pages.as_ref().map(|pages| {
+            let (access, clock) = (Arc::clone(&pages.access), Arc::clone(&app.clock));
+            Arc::new(Desk::new(access, pages.account, clock, Arc::new(SystemMint)))
+        });
+        let server = control::listen(&app.config.data_dir, Arc::clone(&backend), desk.clone()).map_err(|error| {
             Failure::environment(format!("failed to listen in {}: {error}", app.config.data_dir.display()))
         })?;
-        Ok(Self { backend, pages, _server: server, _lock: lock })
+        Ok(Self { backend, pages, desk, _server: server, _lock: lock })
     }
 
     /// What answers commands.

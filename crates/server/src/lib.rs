@@ -5,6 +5,7 @@
 
 mod bearer;
 mod brake;
+mod desk;
 mod gate;
 mod graphql;
 mod http;
@@ -17,6 +18,7 @@ mod pulse;
 mod state;
 mod time;
 
+pub use desk::{Desk, PeopleCommand, PeopleReply};
 pub use graphql::definition;
 pub use ipnet::IpNet;
 pub use listen::{Limits, Listening, Proxies, ProxyHeader, TlsError, TlsFiles};

@@ -27,3 +27,4 @@ mod stopped;
 mod stops;
 mod takeover;
 mod trees;
+mod users;

@@ -3,10 +3,12 @@
 mod pull_request;
 mod secret;
 mod session;
+mod user;
 
 pub use pull_request::{PrCommand, PrNumber};
 pub use secret::{SecretArgs, SecretCommand};
 pub use session::{AttachArgs, Limit, Limits, SessionArg, SessionCommand, Wait};
+pub use user::UserCommand;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{BranchName, MicroUsd, PrMode};
@@ -104,6 +106,9 @@ pub enum Command {
     /// Store secrets, such as the key of the Messages API
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Let people in, give them roles, help with a lost password
+    #[command(subcommand)]
+    User(UserCommand),
     /// Check runbooks
     #[command(after_help = "Exit codes: 0 all can be used, 1 some have errors, 2 some could not be read.\n\n\
                             Example: runyard lint plans/*.md --format json")]

@@ -12,6 +12,7 @@ mod run;
 mod secret;
 mod serve;
 mod session;
+mod user;
 
 pub use config::show as show_config;
 pub use lint::lint;
@@ -22,6 +23,7 @@ pub use run::run;
 pub use secret::secret;
 pub use serve::serve;
 pub use session::session;
+pub use user::user;
 
 use crate::{
     app::App,

@@ -21,6 +21,9 @@ pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
         (Some(pages), Some(Listen(address))) => Some(open(app, &server, pages, address).await?),
         _ => None,
     };
+    if let (Some(pages), Some(desk)) = (&pages, &server.desk) {
+        desk.reached_at(&pages.url());
+    }
     let (pid, dir) = (std::process::id(), app.config.data_dir.display());
     let text = format!("serving {dir} with {} workers (process {pid}); Ctrl-C stops", app.config.values.workers.0);
     app.screen.line(text);

@@ -7,6 +7,7 @@ use super::{
 use domain::{Event, SessionNumber};
 use engine::{Command, Person, Problem, ProblemCode, Reply};
 use futures::{SinkExt as _, StreamExt as _};
+use server::{PeopleCommand, PeopleReply};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -62,18 +63,34 @@ impl Client {
 
     /// Asks for something and awaits the answer.
     pub async fn call(&self, command: Command) -> Result<Reply, Problem> {
+        let request = Request { id: 0, who: self.who.clone(), command: Some(command), people: None, follow: None };
+        match self.ask(request).await? {
+            Body::Reply(reply) => Ok(reply),
+            other => Err(unfit(&other)),
+        }
+    }
+
+    /// Asks for something about people and awaits the answer.
+    pub async fn people(&self, command: PeopleCommand) -> Result<PeopleReply, Problem> {
+        let request = Request { id: 0, who: self.who.clone(), command: None, people: Some(command), follow: None };
+        match self.ask(request).await? {
+            Body::Told(reply) => Ok(reply),
+            other => Err(unfit(&other)),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Body, Problem> {
         let mut guard = self.lines.lock().await;
         let (lines, last) = &mut *guard;
         *last += 1;
-        let request = Request { id: *last, who: self.who.clone(), command: Some(command), follow: None };
-        send(lines, &request).await?;
+        send(lines, &Request { id: *last, ..request }).await?;
         loop {
             let response = receive(lines).await?.ok_or_else(gone)?;
             match (response.id, response.body) {
                 // Without an id: the server could not read what was sent.
                 (None, Body::Problem(problem)) => return Err(problem),
-                (Some(id), Body::Reply(reply)) if id == *last => return Ok(reply),
                 (Some(id), Body::Problem(problem)) if id == *last => return Err(problem),
+                (Some(id), body) if id == *last => return Ok(body),
                 // An answer to a request whose caller was dropped while it waited.
                 _ => {}
             }
@@ -84,7 +101,7 @@ impl Client {
     pub async fn follow(&self, session: SessionNumber, after: i64) -> Result<Events, Problem> {
         let (mut lines, _) = open(&self.dir).await.map_err(|error| problem(&error))?;
         let follow = Some(Follow { session, after });
-        send(&mut lines, &Request { id: 1, who: None, command: None, follow }).await?;
+        send(&mut lines, &Request { id: 1, who: None, command: None, people: None, follow }).await?;
         Ok(Events { lines })
     }
 }
@@ -103,7 +120,7 @@ impl Events {
                 None => return Ok(None),
                 Some(Response { body: Body::Event(event), .. }) => return Ok(Some(event)),
                 Some(Response { body: Body::Problem(problem), .. }) => return Err(problem),
-                Some(Response { body: Body::Reply(_), .. }) => {}
+                Some(Response { body: Body::Reply(_) | Body::Told(_), .. }) => {}
             }
         }
     }
@@ -121,6 +138,16 @@ pub fn problem(error: &ConnectError) -> Problem {
         ConnectError::Nobody(_) => problem.mend("start it again: runyard serve"),
         ConnectError::Io { .. } => problem,
     }
+}
+
+fn unfit(body: &Body) -> Problem {
+    let kind = match body {
+        Body::Reply(_) => "an answer",
+        Body::Told(_) => "an answer about people",
+        Body::Event(_) => "an event",
+        Body::Problem(_) => "a problem",
+    };
+    Problem::new(ProblemCode::Internal, format!("the server gave {kind} that does not fit what was asked"))
 }
 
 fn gone() -> Problem {

@@ -1,12 +1,14 @@
 //! JSON lines on the control socket.
 //!
 //! The server greets with `{"runyard":"0.1.0","protocol":1,"pid":7}`. Then each side writes lines: the client
-//! `{"id":1,"who":{…},"command":{…}}` or `{"id":2,"follow":{"session":42,"after":0}}`, the server
-//! `{"id":1,"reply":{…}}`, `{"id":1,"problem":{…}}`, and `{"id":2,"event":{…}}` as often as there are events.
+//! `{"id":1,"who":{…},"command":{…}}`, `{"id":2,"people":{…}}` or `{"id":3,"follow":{"session":42,"after":0}}`, the
+//! server `{"id":1,"reply":{…}}`, `{"id":1,"problem":{…}}`, `{"id":2,"told":{…}}`, and `{"id":3,"event":{…}}` as often as
+//! there are events.
 
 use domain::{Event, SessionNumber};
 use engine::{Command, Person, Problem, Reply};
 use serde::{Deserialize, Serialize};
+use server::{PeopleCommand, PeopleReply};
 
 /// Raised when a line means something else than before.
 pub const VERSION: u32 = 1;
@@ -43,6 +45,9 @@ pub(super) struct Request {
     /// To be done, or
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Command>,
+    /// about people, or
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleCommand>,
     /// to be followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
@@ -74,6 +79,8 @@ pub(super) struct Response {
 pub(super) enum Body {
     /// It was done.
     Reply(Reply),
+    /// It was done, about people.
+    Told(PeopleReply),
     /// It was not.
     Problem(Problem),
     /// It happened.

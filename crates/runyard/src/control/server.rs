@@ -7,6 +7,7 @@ use super::{
 };
 use engine::{Problem, ProblemCode};
 use futures::{SinkExt as _, StreamExt as _};
+use server::Desk;
 use std::{
     io,
     os::unix::fs::PermissionsExt as _,
@@ -41,8 +42,20 @@ impl Drop for Server {
     }
 }
 
+/// What answers: commands, and, when there is a desk, questions about people.
+struct Answers<B: ?Sized> {
+    desk: Option<Arc<Desk>>,
+    backend: Arc<B>,
+}
+
+impl<B: ?Sized> Clone for Answers<B> {
+    fn clone(&self) -> Self {
+        Self { desk: self.desk.clone(), backend: Arc::clone(&self.backend) }
+    }
+}
+
 /// Listens in the data directory `dir`, whose lock the caller holds: a socket that is there already is a dead server's.
-pub fn listen<B: Backend + ?Sized>(dir: &Path, backend: Arc<B>) -> io::Result<Server> {
+pub fn listen<B: Backend + ?Sized>(dir: &Path, backend: Arc<B>, desk: Option<Arc<Desk>>) -> io::Result<Server> {
     let path = dir.join(SOCKET);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -53,13 +66,14 @@ pub fn listen<B: Backend + ?Sized>(dir: &Path, backend: Arc<B>) -> io::Result<Se
     // Between bind and chmod another user may connect; the check of the peer's uid refuses them.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let own_uid = rustix::process::geteuid().as_raw();
+    let answers = Answers { desk, backend };
     let task = tokio::spawn(async move {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) if may_connect(&stream, own_uid) => {
-                        connections.spawn(serve(stream, Arc::clone(&backend)));
+                        connections.spawn(serve(stream, answers.clone()));
                     }
                     Ok(_) => tracing::warn!("another user's connection to the control socket was refused"),
                     // Out of descriptors: the next attempt would fail at once as well.
@@ -79,7 +93,7 @@ fn may_connect(stream: &UnixStream, own_uid: u32) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own_uid || peer.uid() == 0)
 }
 
-async fn serve<B: Backend + ?Sized>(stream: UnixStream, backend: Arc<B>) {
+async fn serve<B: Backend + ?Sized>(stream: UnixStream, answers: Answers<B>) {
     let (mut sink, mut lines) = Framed::new(stream, LinesCodec::new_with_max_length(MAX_REQUEST)).split();
     let greeting =
         Greeting { runyard: env!("CARGO_PKG_VERSION").to_owned(), protocol: VERSION, pid: std::process::id() };
@@ -119,9 +133,9 @@ async fn serve<B: Backend + ?Sized>(stream: UnixStream, backend: Arc<B>) {
             match request {
                 Ok(request) => {
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-                    let (backend, outgoing) = (Arc::clone(&backend), outgoing.clone());
+                    let (answers, outgoing) = (answers.clone(), outgoing.clone());
                     requests.spawn(async move {
-                        answer(request, backend, outgoing).await;
+                        answer(request, answers, outgoing).await;
                         drop(slot);
                     });
                     while requests.try_join_next().is_some() {}
@@ -152,17 +166,24 @@ fn read_request(line: &str) -> Result<Request, (Option<u64>, String)> {
     })
 }
 
-async fn answer<B: Backend + ?Sized>(request: Request, backend: Arc<B>, outgoing: mpsc::Sender<Response>) {
-    let id = Some(request.id);
-    match (request.command, request.follow) {
-        (Some(command), None) => {
+async fn answer<B: Backend + ?Sized>(request: Request, answers: Answers<B>, outgoing: mpsc::Sender<Response>) {
+    let (id, Answers { desk, backend }) = (Some(request.id), answers);
+    match (request.command, request.people, request.follow) {
+        (Some(command), None, None) => {
             let body = match backend.call(request.who.as_ref(), command).await {
                 Ok(reply) => Body::Reply(reply),
                 Err(problem) => Body::Problem(problem),
             };
             let _ = outgoing.send(Response { id, body }).await;
         }
-        (None, Some(follow)) => {
+        (None, Some(command), None) => {
+            let told = match desk {
+                Some(desk) => desk.ask(command).await,
+                None => Err(Problem::new(ProblemCode::Environment, "this server knows no people")),
+            };
+            let _ = outgoing.send(Response { id, body: told.map_or_else(Body::Problem, Body::Told) }).await;
+        }
+        (None, None, Some(follow)) => {
             let mut events = backend.follow(follow.session, follow.after);
             loop {
                 let next = tokio::select! {
@@ -181,7 +202,8 @@ async fn answer<B: Backend + ?Sized>(request: Request, backend: Arc<B>, outgoing
             }
         }
         _ => {
-            let problem = Problem::new(ProblemCode::BadRequest, "a request has either `command` or `follow`");
+            let problem =
+                Problem::new(ProblemCode::BadRequest, "a request has one of `command`, `people` and `follow`");
             let _ = outgoing.send(Response { id, body: Body::Problem(problem) }).await;
         }
     }

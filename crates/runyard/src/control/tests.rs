@@ -54,7 +54,7 @@ async fn raw(dir: &Path, input: &[u8], lines: usize) -> Vec<String> {
 #[tokio::test]
 async fn commands_events_and_problems_travel() {
     let dir = tempfile::tempdir().expect("a directory");
-    let _server = listen(dir.path(), Arc::new(Echo)).expect("listens");
+    let _server = listen(dir.path(), Arc::new(Echo), None).expect("listens");
     let mode = std::fs::metadata(dir.path().join(SOCKET)).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
@@ -80,7 +80,7 @@ async fn commands_events_and_problems_travel() {
 #[tokio::test]
 async fn bad_lines_are_answered_and_the_connection_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
-    let _server = listen(dir.path(), Arc::new(Echo)).expect("listens");
+    let _server = listen(dir.path(), Arc::new(Echo), None).expect("listens");
     let input = b"{\n{\"id\":7}\n{\"id\":8,\"comand\":{}}\n{\"id\":9,\"command\":{\"command\":\"stop\"}}\n\
                   {\"id\":10,\"command\":{\"command\":\"repositories\"}}\n";
     let mut answers = raw(dir.path(), input, 6).await;
@@ -89,8 +89,8 @@ async fn bad_lines_are_answered_and_the_connection_goes_on() {
     answers.sort();
     insta::assert_snapshot!(answers.join("\n"), @r#"
     {"id":10,"reply":{"reply":"text","value":"nobody"}}
-    {"id":7,"problem":{"code":"bad-request","message":"a request has either `command` or `follow`","mend":null}}
-    {"id":8,"problem":{"code":"bad-request","message":"the line is no request: unknown field `comand`, expected one of `id`, `who`, `command`, `follow` at line 1 column 16","mend":null}}
+    {"id":7,"problem":{"code":"bad-request","message":"a request has one of `command`, `people` and `follow`","mend":null}}
+    {"id":8,"problem":{"code":"bad-request","message":"the line is no request: unknown field `comand`, expected one of `id`, `who`, `command`, `people`, `follow` at line 1 column 16","mend":null}}
     {"id":9,"problem":{"code":"bad-request","message":"the line is no request: missing field `session` at line 1 column 37","mend":null}}
     {"id":null,"problem":{"code":"bad-request","message":"the line is no request: EOF while parsing an object at line 1 column 1","mend":null}}
     "#);
@@ -99,7 +99,7 @@ async fn bad_lines_are_answered_and_the_connection_goes_on() {
 #[tokio::test]
 async fn a_line_without_end_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    let _server = listen(dir.path(), Arc::new(Echo)).expect("listens");
+    let _server = listen(dir.path(), Arc::new(Echo), None).expect("listens");
     let mut input = vec![b'x'; 9 << 20];
     input.extend_from_slice(b"\n{\"id\":1,\"command\":{\"command\":\"repositories\"}}\n");
     let answers = raw(dir.path(), &input, 3).await;
@@ -132,7 +132,7 @@ async fn a_dead_servers_socket_and_a_long_path_are_no_hindrance() {
     std::fs::rename(root.path().join("s"), dir.join(SOCKET)).expect("moved");
     assert!(matches!(Client::connect(&dir, None).await, Err(ConnectError::Nobody(_))));
 
-    let server = listen(&dir, Arc::new(Echo)).expect("listens");
+    let server = listen(&dir, Arc::new(Echo), None).expect("listens");
     Client::connect(&dir, None).await.expect("connects");
     drop(server);
     assert!(!dir.join(SOCKET).exists());

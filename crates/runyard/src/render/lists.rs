@@ -6,7 +6,7 @@ use super::{
     style::{Colour, Style},
     time::moment,
 };
-use domain::{Action, ActionState, Repository, RunbookVersion, VersionStep};
+use domain::{Action, ActionState, Member, Repository, Role, RunbookVersion, VersionStep};
 use engine::{SecretLine, SessionLine, SessionView};
 use jiff::tz::TimeZone;
 
@@ -50,6 +50,25 @@ pub fn secrets(lines: &[SecretLine], zone: &TimeZone) -> Vec<String> {
         vec![line.name.clone(), format!("changed {}", moment(line.changed_at, zone)), format!("key {}", line.key)]
     };
     table(&lines.iter().map(row).collect::<Vec<_>>(), |_, _, cell| cell.to_owned())
+}
+
+/// People, one line each.
+pub fn people(people: &[Member]) -> Vec<String> {
+    let row = |member: &Member| {
+        let state = match (member.active, member.has_password) {
+            (false, _) => "sent away",
+            (true, true) => "",
+            (true, false) => "no password",
+        };
+        let user = &member.user;
+        let role = match user.role {
+            Role::Member => "member",
+            Role::Maintainer => "maintainer",
+            Role::Admin => "admin",
+        };
+        vec![one_line(&user.name, 40), one_line(&user.email, 60), role.to_owned(), state.to_owned()]
+    };
+    table(&people.iter().map(row).collect::<Vec<_>>(), |_, _, cell| cell.to_owned())
 }
 
 /// Sessions, one line each.

@@ -16,11 +16,13 @@ mod time;
 
 pub use ask::request_lines;
 pub use clean::{clean, one_line};
-pub use lists::{action_words, counted, no_sessions, queue, queued_as, repositories, secrets, sessions, versions};
+pub use lists::{
+    action_words, counted, no_sessions, people, queue, queued_as, repositories, secrets, sessions, versions,
+};
 pub use log::LogRenderer;
 pub use markdown::markdown;
 pub use pull_request::{diff, diff_stat, pull_request, pull_requests};
 pub use session::session;
 pub use style::{Colour, Style};
 pub use summary::{Evidence, Summary, next_command};
-pub use time::span;
+pub use time::{moment, span};
