@@ -13,7 +13,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['e2e/*.spec.ts'],
+          include: ['e2e/*.spec.ts', 'e2e/hostile/*.spec.ts'],
           environment: 'node',
           pool: 'forks',
           // One browser at a time: the machine may be small.

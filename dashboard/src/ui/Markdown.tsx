@@ -44,8 +44,18 @@ const COMPONENTS: Components = {
 }
 
 /** Deep nesting and very long text cost more to lay out than anybody reads: they are shown as they are. */
-const TOO_DEEP = /^(?:[ \t]*[>*+-]){30}/m
+const TOO_DEEP = /^(?:(?:[ \t]*[>*+-]){30}|[ \t]{80,}(?:[>*+-]|\d))/m
 const TOO_LONG = 200_000
+/** Marks that may begin something cost time with every other one: a thousand brackets are more than any text has. */
+const MARKS = /[[<`*_~&@|]/g
+const TOO_MANY = 3_000
+
+function isDear(source: string): boolean {
+  if (source.length > TOO_LONG || TOO_DEEP.test(source)) return true
+  let marks = 0
+  for (const _ of source.matchAll(MARKS)) if (++marks > TOO_MANY) return true
+  return false
+}
 
 class Fallback extends Component<{ plain: ReactNode; children: ReactNode }, { broken: boolean }> {
   override state = { broken: false }
@@ -63,7 +73,7 @@ class Fallback extends Component<{ plain: ReactNode; children: ReactNode }, { br
 export const Markdown = memo(function Markdown({ children }: { children: string }) {
   const source = marked(children)
   const plain = <pre className="plain">{source}</pre>
-  if (source.length > TOO_LONG || TOO_DEEP.test(source)) return plain
+  if (isDear(source)) return plain
   return (
     <div className="markdown">
       <Fallback plain={plain}>
