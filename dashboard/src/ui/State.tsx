@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react'
+import { marked } from './safe-text'
 
 /** The glyphs and words of states: one look everywhere, for people who see no colour too. */
 
@@ -24,7 +25,7 @@ const REASONS: Record<string, string> = {
 }
 
 export function stepLook(state: string, reason?: string | null): Look {
-  const why = reason ? (REASONS[reason.toUpperCase()] ?? reason.toLowerCase()) : ''
+  const why = reason ? marked(REASONS[reason.toUpperCase()] ?? reason.toLowerCase()) : ''
   switch (state.toUpperCase()) {
     case 'QUEUED':
       return { glyph: '◔', tone: '', words: 'queued' }
@@ -61,7 +62,8 @@ const ACTIONS: Record<string, string> = {
   finish: 'finishing',
 }
 
-export const actionWords = (kind: string): string => ACTIONS[kind] ?? kind.replaceAll('_', ' ')
+export const actionWords = (kind: string): string =>
+  (Object.hasOwn(ACTIONS, kind) ? ACTIONS[kind] : undefined) ?? kind.replaceAll('_', ' ')
 
 export function phaseLook(phase: PhaseLike): Look {
   const step = phase.step ? ` ${phase.step}` : ''

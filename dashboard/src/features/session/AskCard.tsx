@@ -61,7 +61,11 @@ function Permission({ ask, open, busy, answer }: BodyProps & { ask: Ask & { kind
   return (
     <>
       <p>
-        The agent wants to call <code>{ask.tool}</code>. <Text>{ask.reason}</Text>
+        The agent wants to call{' '}
+        <code>
+          <Text>{ask.tool}</Text>
+        </code>
+        . <Text>{ask.reason}</Text>
       </p>
       <ToolInput input={ask.input} />
       {open ? (
@@ -113,6 +117,10 @@ const PUBLISH_WORDS: Record<string, string> = {
   cancel: 'Cancel',
 }
 
+/** A label may be the name of something that every object has. */
+const publishWords = (label: string): string =>
+  (Object.hasOwn(PUBLISH_WORDS, label) ? PUBLISH_WORDS[label] : undefined) ?? label
+
 function Publish({ options, open, busy, answer }: Omit<BodyProps, 'ask'> & { options: Choice[] }) {
   return (
     <>
@@ -121,7 +129,9 @@ function Publish({ options, open, busy, answer }: Omit<BodyProps, 'ask'> & { opt
         {options.map((option) => (
           <li key={option.label} className="row">
             <span className="grow">
-              <strong>{PUBLISH_WORDS[option.label] ?? option.label}</strong>{' '}
+              <strong>
+                <Text>{publishWords(option.label)}</Text>
+              </strong>{' '}
               <span className="muted">
                 <Text>{option.description ?? ''}</Text>
               </span>
@@ -256,7 +266,9 @@ function Answered({ entry }: { entry: AskEntry }) {
           <Text>{answer.reason}</Text>
         </>
       ) : answer.answer === 'chosen' ? (
-        <>chose “{PUBLISH_WORDS[answer.option] ?? answer.option}”</>
+        <>
+          chose “<Text>{publishWords(answer.option)}</Text>”
+        </>
       ) : (
         <>
           answered <Text>{Object.values(answer.answers).join('; ')}</Text>

@@ -95,8 +95,8 @@ function Body({ entry }: { entry: Entry }) {
               <Text>{entry.name}</Text>
             </span>
             <span className="result">
-              {entry.killed ?? (entry.exitCode === 0 ? 'passed' : `exit code ${entry.exitCode}`)} ·{' '}
-              {milliseconds(entry.durationMs)}
+              <Text>{entry.killed ?? (entry.exitCode === 0 ? 'passed' : `exit code ${entry.exitCode}`)}</Text>{' '}
+              · {milliseconds(entry.durationMs)}
             </span>
           </summary>
           <Frame label="Command">
