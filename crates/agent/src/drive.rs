@@ -317,13 +317,13 @@ impl<'a> Shell<'a> {
                     let host = self.host;
                     self.wait_for(request, async move { Answered::Called(host.call_tool(&call).await) }.boxed());
                 }
-                Output::Cancel { request, tool_use_id } => {
+                Output::Cancel { request, tool_use_id, why } => {
                     if let Some(abort) = self.aborts.remove(&request) {
                         abort.abort();
                     }
                     let host = self.host;
                     let withdrawal = async move {
-                        host.withdraw(&tool_use_id).await;
+                        host.withdraw(&tool_use_id, why).await;
                         None
                     };
                     self.tasks.push(withdrawal.boxed());

@@ -28,11 +28,20 @@ pub trait Host: Send + Sync {
     async fn person(&self, request: &PersonRequest) -> Decision;
 
     /// Hears that a call which was put to a person is no more: the agent was told so or has given it up.
-    async fn withdraw(&self, tool_use_id: &str);
+    async fn withdraw(&self, tool_use_id: &str, why: Withdrawn);
 
     /// Runs one of [`Turn::tools`]. An error goes back to the agent, to mend and try again. The same `tool_use_id` may
     /// come again after an adoption and must not act twice.
     async fn call_tool(&self, call: &OwnCall) -> Result<String, String>;
+}
+
+/// Why a call that was put to a person is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// Nobody had decided, and it could not be deferred: the agent was told to repeat it alone, under another id.
+    ToBeRepeated,
+    /// It does not come again.
+    Over,
 }
 
 /// What the agent did since the last batch.

@@ -26,7 +26,7 @@ pub use drive::{Control, DriveError, Inbox, control, drive};
 pub use event::AgentEvent;
 pub use host::{
     Batch, Call, Decision, Host, HostError, OtherVersion, OwnCall, PersonRequest, Resume, Settings, StdinLine,
-    ToolSpec, Turn, UserMessage, Verdict,
+    ToolSpec, Turn, UserMessage, Verdict, Withdrawn,
 };
 pub use launch::{Conversation, Launch, MANAGED_SETTINGS_PATH, managed_settings, tools};
 pub use locate::{NotFound, PINNED, Surroundings, locate, locate_with};

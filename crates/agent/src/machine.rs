@@ -6,7 +6,7 @@ mod messages;
 mod requests;
 
 use crate::{
-    AgentEvent, Call, OtherVersion, OwnCall, PINNED, PersonRequest, StdinLine, Turn, UserMessage, mcp,
+    AgentEvent, Call, OtherVersion, OwnCall, PINNED, PersonRequest, StdinLine, Turn, UserMessage, Withdrawn, mcp,
     outcome::{Evidence, Fault},
     process::MAX_WRITE,
     wire::{self, Init, Line, Retry, Task, TurnResult},
@@ -62,6 +62,8 @@ pub enum Output {
         request: String,
         /// The agent's id of the call.
         tool_use_id: String,
+        /// Why not.
+        why: Withdrawn,
     },
     /// Close standard input after what was sent.
     CloseStdin,

@@ -2,7 +2,8 @@
 
 use crate::{context::Context, halt::Halt, waits::Waits, workspace};
 use domain::{
-    ActionKind, CommitId, EventPayload, NoteLevel, Run, RunEvent, RunId, RunState, StepEvent, StepId, StepState, Usage,
+    ActionKind, Actor, CommitId, EventPayload, NoteLevel, RequestState, Run, RunEvent, RunId, RunState, StepEvent,
+    StepId, StepState, Usage,
 };
 use store::Write;
 use uuid::Uuid;
@@ -36,6 +37,12 @@ pub(crate) async fn begin(context: &Context, start: Start) -> Result<Run, Halt> 
             message: Some(message.clone()),
         });
         events.push(context.run_event(&run, RunState::Failed(domain::Failure::Error), Some(message)));
+        // What it asked and nobody heard an answer to; its successor asks again.
+        let requests = context.shared.store.requests(context.session.id).await?;
+        for request in requests.iter().filter(|it| it.run == Some(run.id) && it.state == RequestState::Open) {
+            writes.push(Write::Request(request.id, RequestState::Cancelled));
+            events.push(EventPayload::Answer { request: request.id, from: Actor::System, answer: None });
+        }
         let text = "The last attempt was lost in a crash; starting again from the last commit.".to_owned();
         events.push(EventPayload::Note { level: NoteLevel::Warning, text });
     }

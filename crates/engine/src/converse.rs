@@ -5,7 +5,7 @@ mod host;
 mod pieces;
 mod shown;
 
-pub(crate) use host::{NoTools, OwnTools};
+pub(crate) use host::{EngineHost, NoTools, OwnTools, tool_use_of};
 
 use crate::{
     carried,
@@ -22,7 +22,6 @@ use agent::{
 use domain::{
     ActionState, Actor, CommitId, EventPayload, ExecId, Failure, MicroUsd, NoteLevel, RequestState, RunId, SandboxId,
 };
-use host::EngineHost;
 use sandbox::{ExecSpec, Stdin};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -380,6 +379,9 @@ async fn drive(
         Ok(outcome) => outcome,
         Err(error) => return Err(halt.unwrap_or_else(|| host.halt().unwrap_or_else(|| drive_failed(&error)))),
     };
+    if !matches!(outcome.end, End::Deferred { .. }) {
+        host.forget_resting().await?;
+    }
     faultpoint::crash_point!("crash-agent-ended");
     tell_of_limits(context, &process).await?;
     let stage = Stage { missed: host.missed(), ..stage };
@@ -466,6 +468,6 @@ async fn rest_until_answered(context: &Context, place: &Place, tool_use_id: &str
 async fn is_answered(context: &Context, tool_use_id: &str) -> Result<bool, Halt> {
     let requests = context.shared.store.requests(context.session.id).await?;
     Ok(requests.iter().any(|request| {
-        host::tool_use_of(request) == Some(tool_use_id) && matches!(request.state, RequestState::Answered { .. })
+        tool_use_of(request) == Some(tool_use_id) && matches!(request.state, RequestState::Answered { .. })
     }))
 }

@@ -5,6 +5,7 @@ mod given_up;
 mod left_over;
 mod lost_notes;
 mod overtaken;
+mod repeated;
 
 use crate::{
     AgentSettings, Settings, ToolRules, context::Context, nowhere::Nowhere, people, shared::Shared, vault::Keys,

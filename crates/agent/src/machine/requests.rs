@@ -1,6 +1,6 @@
 use super::{Core, Output, messages::Alone};
 use crate::{
-    Call, Decision, OwnCall, PersonRequest, Verdict,
+    Call, Decision, OwnCall, PersonRequest, Verdict, Withdrawn,
     mcp::{self, Reaction},
     outcome::DeferredCall,
     wire::{self, ControlRequest},
@@ -226,8 +226,12 @@ impl Core {
                     self.send(answer_key(&id), &wire::hook_defer(&id), out);
                 }
                 (Via::Hook, Alone::No) => {
-                    out.push(Output::Cancel { request: id.clone(), tool_use_id: call.tool_use_id });
-                    self.deny(&id, if call.subagent { NOBODY } else { REPEAT_ALONE }, false, out);
+                    let (reason, why) = match call.subagent {
+                        true => (NOBODY, Withdrawn::Over),
+                        false => (REPEAT_ALONE, Withdrawn::ToBeRepeated),
+                    };
+                    out.push(Output::Cancel { request: id.clone(), tool_use_id: call.tool_use_id, why });
+                    self.deny(&id, reason, false, out);
                 }
                 // A prompt knows no `defer`. A resumed call stays in the conversation when the process is killed.
                 (Via::Prompt, Alone::Foreign) => {
@@ -236,7 +240,8 @@ impl Core {
                         Some(DeferredCall { tool_use_id: call.tool_use_id, tool: call.tool, input: call.input });
                 }
                 (Via::Prompt, _) => {
-                    out.push(Output::Cancel { request: id.clone(), tool_use_id: call.tool_use_id });
+                    let why = Withdrawn::Over;
+                    out.push(Output::Cancel { request: id.clone(), tool_use_id: call.tool_use_id, why });
                     self.deny(&id, NOBODY, false, out);
                 }
             }
@@ -245,10 +250,12 @@ impl Core {
 
     pub(super) fn cancel(&mut self, id: &str, out: &mut Vec<Output>) {
         if let Some(pending) = self.requests.calls.remove(id) {
-            out.push(Output::Cancel { request: id.to_owned(), tool_use_id: pending.call.tool_use_id });
+            let (request, why) = (id.to_owned(), Withdrawn::Over);
+            out.push(Output::Cancel { request, tool_use_id: pending.call.tool_use_id, why });
         }
         if let Some(own) = self.requests.own.remove(id) {
-            out.push(Output::Cancel { request: id.to_owned(), tool_use_id: own.call.tool_use_id });
+            let (request, why) = (id.to_owned(), Withdrawn::Over);
+            out.push(Output::Cancel { request, tool_use_id: own.call.tool_use_id, why });
         }
     }
 

@@ -1,6 +1,8 @@
 //! A host that keeps everything in memory.
 
-use agent::{AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Resume, StdinLine, Verdict};
+use agent::{
+    AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Resume, StdinLine, Verdict, Withdrawn,
+};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{
@@ -172,7 +174,7 @@ impl Host for Memory {
         }
     }
 
-    async fn withdraw(&self, tool_use_id: &str) {
+    async fn withdraw(&self, tool_use_id: &str, _why: Withdrawn) {
         self.write().await;
         self.withdrawn.lock().push(tool_use_id.to_owned());
     }

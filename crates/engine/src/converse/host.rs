@@ -11,7 +11,7 @@ use crate::{
     shared::Shared,
 };
 use agent::{
-    AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Phase, StdinLine, Verdict,
+    AgentEvent, Batch, Call, Decision, Host, HostError, OwnCall, PersonRequest, Phase, StdinLine, Verdict, Withdrawn,
     policy::{Policy, Rule, Rules},
 };
 use async_trait::async_trait;
@@ -23,10 +23,10 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
-use store::{OutputChunk, Write};
+use store::{OutputChunk, StoreError, Write};
 
 /// The tools of ours that an exchange offers.
 #[async_trait]
@@ -46,11 +46,40 @@ impl OwnTools for NoTools {
 }
 
 /// The agent's call that a request is about.
-pub(super) fn tool_use_of(request: &Request) -> Option<&str> {
+pub(crate) fn tool_use_of(request: &Request) -> Option<&str> {
     match &request.kind {
         RequestKind::Question { tool_use_id, .. } | RequestKind::Permission { tool_use_id, .. } => Some(tool_use_id),
         RequestKind::Publish { .. } => None,
     }
+}
+
+fn answer_to(request: &Request) -> Option<Answer> {
+    match &request.state {
+        RequestState::Answered { answer, .. } => Some(answer.clone()),
+        RequestState::Open | RequestState::Cancelled => None,
+    }
+}
+
+/// True when both ask about the same call, whatever its id.
+fn is_same(one: &RequestKind, other: &RequestKind) -> bool {
+    match (one, other) {
+        (RequestKind::Question { questions: one, .. }, RequestKind::Question { questions: other, .. }) => one == other,
+        (
+            RequestKind::Permission { tool, input, .. },
+            RequestKind::Permission { tool: other, input: other_input, .. },
+        ) => (tool, input) == (other, other_input),
+        _ => false,
+    }
+}
+
+/// Nobody waits for an answer to this request any more.
+fn taken_back(id: RequestId) -> (Vec<Write>, Vec<EventPayload>) {
+    let event = EventPayload::Answer { request: id, from: Actor::System, answer: None };
+    (vec![Write::Request(id, RequestState::Cancelled)], vec![event])
+}
+
+fn resting_key(request: RequestId) -> String {
+    format!("resting:{request}")
 }
 
 /// How Claude Code names tools of ours.
@@ -59,7 +88,7 @@ const OWN_PREFIX: &str = "mcp__runyard__";
 /// What Claude Code answers to a call of a tool that it does not have (seen with 2.1.197).
 const NOT_OFFERED: &str = "No such tool available";
 
-pub(super) struct EngineHost {
+pub(crate) struct EngineHost {
     context: Arc<Context>,
     phase: Phase,
     own: Arc<dyn OwnTools>,
@@ -67,6 +96,8 @@ pub(super) struct EngineHost {
     exec: ExecId,
     consumed: AtomicU64,
     waits: AtomicBool,
+    /// Calls that were refused because nobody had decided yet, and that the agent has not come with again.
+    rests: AtomicUsize,
     own_calls: Mutex<HashMap<String, String>>,
     missed: Mutex<Option<String>>,
     pieces: Mutex<Pieces>,
@@ -84,6 +115,7 @@ impl EngineHost {
             exec,
             consumed: AtomicU64::new(consumed),
             waits: AtomicBool::new(false),
+            rests: AtomicUsize::new(0),
             own_calls: Mutex::new(HashMap::new()),
             missed: Mutex::new(None),
             pieces: Mutex::default(),
@@ -100,8 +132,67 @@ impl EngineHost {
         }
     }
 
+    /// A person is waited for, or will be as soon as the agent repeats what it was refused.
     pub fn waits_for_person(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
+        self.waits.load(Ordering::Relaxed) || self.rests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes back what the agent was to repeat and did not, now that its process ended without waiting for anybody.
+    pub async fn forget_resting(&self) -> Result<(), Halt> {
+        let requests = self.context.shared.store.requests(self.context.session.id).await?;
+        for request in requests.iter().filter(|request| request.state == RequestState::Open) {
+            if self.rests(request).await? {
+                let (writes, events) = taken_back(request.id);
+                // One that is answered at this moment is not waited for either.
+                let _ = self.context.try_commit(&writes, &events).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// True of a request whose call the agent is to repeat: it stays open, so that people see what is asked and can
+    /// answer, whichever server hears the call again.
+    async fn rests(&self, request: &Request) -> Result<bool, Halt> {
+        let own = request.run == Some(self.context.run_id()?);
+        Ok(own && self.context.journal(&resting_key(request.id)).await?.unwrap_or(false))
+    }
+
+    fn rests_no_more(&self, id: RequestId) -> Write {
+        let _ = self.rests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |rests| rests.checked_sub(1));
+        Write::Journal(resting_key(id), false.into())
+    }
+
+    /// The request about the same call, as the agent made it before it was told to repeat it.
+    async fn rested<'r>(&self, asked: &PersonRequest, requests: &'r [Request]) -> Result<Option<&'r Request>, Halt> {
+        for request in requests.iter().filter(|request| is_same(&request.kind, &asked.kind)) {
+            if self.rests(request).await? {
+                return Ok(Some(request));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The call that was `old` is asked about by `new` now; what a person said to the old one at this moment counts.
+    async fn replace(&self, old: RequestId, new: RequestId) -> Result<Option<Answer>, Halt> {
+        let context = &self.context;
+        let (mut writes, events) = taken_back(old);
+        writes.push(self.rests_no_more(old));
+        match context.try_commit(&writes, &events).await {
+            Ok(()) => return Ok(None),
+            Err(StoreError::Refused(_) | StoreError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let requests = context.shared.store.requests(context.session.id).await?;
+        let Some(answer) = requests.iter().find(|request| request.id == old).and_then(answer_to) else {
+            return Ok(None);
+        };
+        let (mut writes, mut events) = taken_back(new);
+        writes.push(self.rests_no_more(old));
+        let (w, e) = self.waiting(false).await?;
+        writes.extend(w);
+        events.extend(e);
+        context.commit(&writes, &events).await?;
+        Ok(Some(answer))
     }
 
     /// A tool of ours that the agent called in vain because it was not offered at that moment, and not again later.
@@ -164,10 +255,7 @@ impl EngineHost {
             RequestKind::Question { questions, .. } => questions == asked && own(request.run),
             _ => false,
         };
-        Ok(requests.iter().rev().filter(same).find_map(|request| match &request.state {
-            RequestState::Answered { answer, .. } => Some(answer.clone()),
-            _ => None,
-        }))
+        Ok(requests.iter().rev().filter(same).find_map(answer_to))
     }
 
     async fn ask(&self, asked: &PersonRequest) -> Result<Decision, Halt> {
@@ -178,12 +266,17 @@ impl EngineHost {
         let store = &context.shared.store;
         let requests = store.requests(context.session.id).await?;
         let known = requests.iter().rev().find(|it| tool_use_of(it) == Some(asked.tool_use_id.as_str()));
+        let rested = if known.is_none() { self.rested(asked, &requests).await? } else { None };
         let id = match known {
             Some(Request { state: RequestState::Answered { answer, .. }, .. }) => return Ok(answer.clone().into()),
             Some(request) if request.state == RequestState::Open => {
                 let (writes, events) = self.waiting(true).await?;
                 context.commit(&writes, &events).await?;
                 request.id
+            }
+            _ if let Some((old, answer)) = rested.and_then(|old| Some((old.id, answer_to(old)?))) => {
+                context.commit(&[self.rests_no_more(old)], &[]).await?;
+                return Ok(answer.into());
             }
             _ if let Some(answer) = self.said_before(asked, &requests).await? => return Ok(answer.into()),
             _ => {
@@ -201,6 +294,11 @@ impl EngineHost {
                 writes.push(Write::AddRequest(request));
                 context.commit(&writes, &events).await?;
                 faultpoint::crash_point!("crash-question-asked");
+                if let Some(old) = rested
+                    && let Some(answer) = self.replace(old.id, id).await?
+                {
+                    return Ok(answer.into());
+                }
                 id
             }
         };
@@ -298,7 +396,9 @@ impl Host for EngineHost {
         }
     }
 
-    async fn withdraw(&self, tool_use_id: &str) {
+    async fn withdraw(&self, tool_use_id: &str, why: Withdrawn) {
+        // Before it no longer waits: a server that goes down lets the agent come with it again.
+        self.rests.fetch_add(usize::from(why == Withdrawn::ToBeRepeated), Ordering::Relaxed);
         self.set_waits(false);
         let context = &self.context;
         let Ok(requests) = context.shared.store.requests(context.session.id).await else { return };
@@ -308,8 +408,13 @@ impl Host for EngineHost {
         if let Some(request) = open
             && let Ok((mut writes, mut events)) = self.waiting(false).await
         {
-            writes.push(Write::Request(request.id, RequestState::Cancelled));
-            events.push(EventPayload::Answer { request: request.id, from: Actor::System, answer: None });
+            if why == Withdrawn::ToBeRepeated {
+                writes.push(Write::Journal(resting_key(request.id), true.into()));
+            } else {
+                let (w, e) = taken_back(request.id);
+                writes.extend(w);
+                events.extend(e);
+            }
             // An answer that just came makes this refuse; then there is nothing to withdraw.
             let _ = context.commit(&writes, &events).await;
         }
