@@ -76,6 +76,19 @@ impl Running {
         assert!(heard, "it never said {text:?}\nstdout:\n{}\nstderr:\n{}", *self.stdout.borrow(), *stderr.borrow());
     }
 
+    /// Waits until standard error contains a text.
+    pub async fn complains(&mut self, text: &str) {
+        let (stdout, mut stderr) = (self.stdout.clone(), self.stderr.clone());
+        let heard = timeout(LIMIT, stderr.wait_for(|said| said.contains(text))).await;
+        let heard = heard.is_ok_and(|heard| heard.is_ok());
+        assert!(
+            heard,
+            "it never complained {text:?}\nstdout:\n{}\nstderr:\n{}",
+            *stdout.borrow(),
+            *self.stderr.borrow()
+        );
+    }
+
     /// What it wrote to standard output until now.
     pub fn so_far(&self) -> String {
         self.stdout.borrow().to_string()

@@ -189,6 +189,7 @@ impl From<StoreError> for Problem {
             | StoreError::Conflict { .. } => ProblemCode::Conflict,
             StoreError::Missing { .. } => ProblemCode::NotFound,
             StoreError::Version(_) => ProblemCode::Environment,
+            StoreError::Database { .. } if error.is_full() => ProblemCode::Environment,
             StoreError::Damaged { .. } | StoreError::Database { .. } => ProblemCode::Internal,
         };
         let mut message = error.to_string();
@@ -199,6 +200,7 @@ impl From<StoreError> for Problem {
             source = cause.source();
         }
         let clash = matches!(error, StoreError::Stale { .. } | StoreError::Refused(_));
-        Self { clash, ..Self::new(code, message) }
+        let mend = error.is_full().then(|| "make room on the disk of the database, and ask again".to_owned());
+        Self { clash, mend, ..Self::new(code, message) }
     }
 }

@@ -2,8 +2,11 @@
 
 use domain::{Run, RunEvent, RunId, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use store::{Store, StoreError, Write};
+
+/// How the keys of the notes begin.
+const PREFIX: &str = "waits:";
 
 /// The waits of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,15 @@ impl Waits {
     pub async fn of(store: &dyn Store, session: SessionId, run: RunId) -> Result<Self, StoreError> {
         let noted = store.journal(session, &key(run)).await?;
         Ok(noted.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default())
+    }
+
+    /// What is noted of all runs of a session, read at once.
+    pub async fn of_all(store: &dyn Store, session: SessionId) -> Result<HashMap<RunId, Self>, StoreError> {
+        let noted = store.notes(session, PREFIX).await?;
+        let read = |(key, value): (String, _)| {
+            Some((key.strip_prefix(PREFIX)?.parse().ok()?, serde_json::from_value(value).unwrap_or_default()))
+        };
+        Ok(noted.into_iter().filter_map(read).collect())
     }
 
     /// Takes in what happens to the run; the note to write when that begins or ends a wait.
@@ -43,7 +55,7 @@ impl Waits {
 }
 
 fn key(run: RunId) -> String {
-    format!("waits:{run}")
+    format!("{PREFIX}{run}")
 }
 
 #[cfg(test)]

@@ -121,6 +121,10 @@ pub trait Forge: Send + Sync {
     /// The commit of a branch now; none when there is no such branch.
     async fn branch(&self, repository: &Repository, name: &BranchName) -> Result<Option<CommitId>, Error>;
 
+    /// The commits of those of these branches that are there.
+    async fn heads(&self, repository: &Repository, names: &[&BranchName])
+    -> Result<Vec<(BranchName, CommitId)>, Error>;
+
     /// Moves a branch, see [`Mirror::push`].
     async fn push(&self, repository: &Repository, mirror: &Mirror, push: Push<'_>) -> Result<Pushed, Error>;
 
@@ -180,7 +184,7 @@ pub trait Forge: Send + Sync {
     /// Merges a pull request into its base branch, whichever that is. Fetches first. One that is merged already, here
     /// or by hand, is recorded and returned.
     ///
-    /// Errors: [`Error::NotOpen`] for closed ones and drafts, [`Error::Conflict`], [`Error::CheckedOut`] with the command
+    /// Errors: [`Error::NotOpen`] for closed ones, [`Error::Draft`], [`Error::Conflict`], [`Error::CheckedOut`] with the command
     /// to type, [`Error::Moved`], [`Error::NothingToMerge`].
     async fn merge(
         &self,

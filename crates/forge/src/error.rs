@@ -173,6 +173,12 @@ pub enum Error {
         /// Its state, in words.
         state: &'static str,
     },
+    /// The pull request is a draft.
+    #[error("pull request #{number} is a draft")]
+    Draft {
+        /// Its number.
+        number: i64,
+    },
     /// Somebody else changed the pull request in the meantime: look again.
     #[error("pull request #{number} was changed by somebody else in the meantime")]
     Changed {

@@ -103,6 +103,14 @@ impl Forge for LocalForge {
         self.upstream(repository).await?.branch(name).await
     }
 
+    async fn heads(
+        &self,
+        repository: &Repository,
+        names: &[&BranchName],
+    ) -> Result<Vec<(BranchName, CommitId)>, Error> {
+        self.upstream(repository).await?.heads(names).await
+    }
+
     async fn push(&self, repository: &Repository, mirror: &Mirror, push: Push<'_>) -> Result<Pushed, Error> {
         let upstream = self.upstream(repository).await?;
         self.check_generation(repository).await?;

@@ -10,6 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How many names are given to git at once: its arguments have to fit.
+const NAMES_AT_ONCE: usize = 500;
+
 /// A repository on disk that belongs to people.
 ///
 /// Its working tree, index and configuration are never touched, and nothing that its configuration names is executed:
@@ -73,10 +76,25 @@ impl Upstream {
         if output.code == 0 { output.id().map(Some) } else { Ok(None) }
     }
 
+    /// The commits of those of these branches that are there, as they are now.
+    pub async fn heads(&self, names: &[&BranchName]) -> Result<Vec<(BranchName, CommitId)>, Error> {
+        let mut found = Vec::new();
+        for names in names.chunks(NAMES_AT_ONCE) {
+            let refs: Vec<_> = names.iter().map(|name| name.full_ref()).collect();
+            // A name is a pattern too, of what lies below it.
+            found.extend(self.listed(&refs).await?.into_iter().filter(|(name, _)| names.contains(&name)));
+        }
+        Ok(found)
+    }
+
     /// Its branches whose names begin so, as they are now. Names that are no branch names for us are left out.
     pub async fn branches(&self, prefix: &str) -> Result<Vec<(BranchName, CommitId)>, Error> {
-        let call = self.call("for-each-ref").at_most(256 << 20);
-        let output = call.args(["--format=%(objectname) %(refname)", &format!("refs/heads/{prefix}")]).run().await?;
+        self.listed(&[format!("refs/heads/{prefix}")]).await
+    }
+
+    async fn listed(&self, patterns: &[String]) -> Result<Vec<(BranchName, CommitId)>, Error> {
+        let call = self.call("for-each-ref").at_most(256 << 20).args(["--format=%(objectname) %(refname)"]);
+        let output = call.args(patterns.iter().map(String::as_str)).run().await?;
         let text = String::from_utf8_lossy(&output.stdout);
         let read = |line: &str| {
             let (id, name) = line.split_once(' ')?;

@@ -150,6 +150,8 @@ pub trait SessionRows {
     async fn put_step(&mut self, step: &Step, from: StepState) -> Result<bool>;
     async fn put_note(&mut self, session: SessionId, key: &str, note: &Json) -> Result<()>;
     async fn note(&mut self, session: SessionId, key: &str) -> Result<Option<Json>>;
+    /// Those whose keys begin so, in no order.
+    async fn notes(&mut self, session: SessionId, prefix: &str) -> Result<Vec<(String, Json)>>;
 }
 
 /// The queue and the leases.
@@ -259,6 +261,8 @@ pub trait PullRequestRows {
     async fn pull_request(&mut self, repository: RepositoryId, number: i64) -> Result<Option<PullRequest>>;
     async fn pull_request_with_key(&mut self, repository: RepositoryId, key: &str) -> Result<Option<PullRequest>>;
     async fn pull_requests(&mut self, repository: RepositoryId) -> Result<Vec<PullRequest>>;
+    /// Those whose keys begin so, by number.
+    async fn pull_requests_keyed(&mut self, repository: RepositoryId, prefix: &str) -> Result<Vec<PullRequest>>;
     /// Replaces what can change; false when it was not updated last at `seen`.
     async fn put_pull_request(&mut self, new: &PullRequest, seen: Timestamp) -> Result<bool>;
     /// Adds a comment unless its id is taken.

@@ -144,6 +144,9 @@ pub trait Store: PullRequests + Send + Sync {
     /// What was noted under `key` by [`Write::Journal`].
     async fn journal(&self, session: SessionId, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
 
+    /// Everything that was noted under keys that begin with `prefix`, by key.
+    async fn notes(&self, session: SessionId, prefix: &str) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
+
     /// A change by id.
     async fn change(&self, id: ChangeId) -> Result<Option<Change>, StoreError>;
 

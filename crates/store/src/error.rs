@@ -73,6 +73,14 @@ impl StoreError {
         Self::Database { attempt: "do what was asked", source: why.into() }
     }
 
+    /// True when the database has no room left on its disk.
+    pub fn is_full(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        let error = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        // SQLite's SQLITE_FULL, PostgreSQL's disk_full.
+        error.and_then(|error| error.code()).is_some_and(|code| code == "13" || code == "53100")
+    }
+
     /// True when trying the same again later may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Database { .. })

@@ -112,6 +112,10 @@ pub trait PullRequests: Send + Sync {
     /// The repository's pull requests by number.
     async fn pull_requests(&self, repository: RepositoryId) -> Result<Vec<PullRequest>, StoreError>;
 
+    /// Those whose keys begin with `prefix`, by number.
+    async fn pull_requests_keyed(&self, repository: RepositoryId, prefix: &str)
+    -> Result<Vec<PullRequest>, StoreError>;
+
     /// Replaces everything but repository, number, key, author and creation time, if it still was updated last at
     /// `seen` ([`StoreError::Stale`] otherwise).
     async fn update_pull_request(&self, new: &PullRequest, seen: Timestamp) -> Result<(), StoreError>;

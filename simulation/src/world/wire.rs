@@ -233,6 +233,10 @@ impl Store for Wire {
         self.over("journal", Store::journal(&self.record.store, session, key)).await
     }
 
+    async fn notes(&self, session: SessionId, prefix: &str) -> Result<Vec<(String, serde_json::Value)>> {
+        self.over("notes", Store::notes(&self.record.store, session, prefix)).await
+    }
+
     async fn change(&self, id: ChangeId) -> Result<Option<Change>> {
         self.over("change", Store::change(&self.record.store, id)).await
     }
@@ -366,6 +370,11 @@ impl PullRequests for Wire {
 
     async fn pull_requests(&self, repository: RepositoryId) -> Result<Vec<PullRequest>> {
         self.over("pull_requests", PullRequests::pull_requests(&self.record.store, repository)).await
+    }
+
+    async fn pull_requests_keyed(&self, repository: RepositoryId, prefix: &str) -> Result<Vec<PullRequest>> {
+        let work = PullRequests::pull_requests_keyed(&self.record.store, repository, prefix);
+        self.over("pull_requests_keyed", work).await
     }
 
     async fn update_pull_request(&self, new: &PullRequest, seen: Timestamp) -> Result<()> {

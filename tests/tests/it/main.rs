@@ -5,6 +5,7 @@ mod backups;
 mod bad_input;
 mod crash;
 mod floods;
+mod full_disk;
 mod happy;
 mod hostile_agents;
 mod hostile_models;

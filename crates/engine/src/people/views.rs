@@ -5,7 +5,7 @@ use crate::{
     shared::Shared, waits::Waits,
 };
 use domain::{
-    ActionKind, ActionState, Change, ExecId, RequestState, Run, RunId, RunState, RunbookVersion, Session,
+    ActionKind, ActionState, Change, ExecId, RequestState, Run, RunId, RunState, RunbookVersion, Session, SessionId,
     SessionNumber, Step, StepId, StepState, Usage,
 };
 use forge::{DiffLimits, Forge};
@@ -37,21 +37,35 @@ pub(super) async fn sessions(
     let repositories: HashMap<_, _> = known.into_iter().map(|repository| (repository.id, repository.name)).collect();
     let mut lines = Vec::new();
     for found in shared.store.sessions(shared.account.id, &filter).await? {
-        let view = session(shared, found).await?;
-        let leaves = || view.steps.iter().filter(|step| step.leaf);
+        let (phase, steps) = standing(shared, found.id).await?;
+        let leaves = || steps.iter().filter(|step| step.leaf);
         lines.push(SessionLine {
-            number: view.session.number,
-            title: view.session.title.clone(),
-            repository: repositories.get(&view.session.repository).cloned().unwrap_or_default(),
+            number: found.number,
+            title: found.title,
+            repository: repositories.get(&found.repository).cloned().unwrap_or_default(),
             completed: leaves().filter(|step| step.state.is_completed()).count(),
             total: leaves().count(),
-            phase: view.phase,
-            cost: view.session.usage.cost,
-            created_at: view.session.created_at,
-            archived: view.session.archived,
+            phase,
+            cost: found.usage.cost,
+            created_at: found.created_at,
+            archived: found.archived,
         });
     }
     Ok(Reply::Sessions(lines))
+}
+
+/// Where a session stands, and nothing else of it: a list reads this of each of its sessions.
+async fn standing(shared: &Shared, session: SessionId) -> Result<(Phase, Vec<StepView>), Problem> {
+    let store = &shared.store;
+    let runbook = store.runbook(session, None).await?;
+    let steps = store.steps(session).await?.into_iter().map(|step| (step.id, step)).collect();
+    let queue = store.queue(session).await?;
+    let waits = store.requests(session).await?.iter().any(|request| request.state == RequestState::Open);
+    // Only why planning failed is told by a run.
+    let runs = if runbook.is_none() && queue.is_empty() { store.runs(session).await? } else { Vec::new() };
+    let views =
+        runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &[], &[], &HashMap::new()));
+    Ok((phase_of(&views, &queue, &runs, waits, runbook.as_ref()), views))
 }
 
 /// One session as it is now.
@@ -87,13 +101,12 @@ async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem
         store.requests(session.id).await?.into_iter().filter(|request| request.state == RequestState::Open).collect();
     let sandbox = store.sandboxes(session.id).await?.last().map(|record| record.state);
     let actions = store.actions(session.id).await?;
-    let kind = |run: &Run| actions.iter().find(|action| action.id == run.action).map(|it| it.kind.name().to_owned());
-    let kinds = runs.iter().filter_map(|run| Some((run.id, kind(run)?))).collect();
+    let names: HashMap<_, _> = actions.iter().map(|action| (action.id, action.kind.name())).collect();
+    let kinds = runs.iter().filter_map(|run| Some((run.id, (*names.get(&run.action)?).to_owned()))).collect();
     let now = shared.now();
-    let mut worked = HashMap::new();
-    for run in &runs {
-        worked.insert(run.id, Waits::of(store.as_ref(), session.id, run.id).await?.worked(run, now));
-    }
+    let waits = Waits::of_all(store.as_ref(), session.id).await?;
+    let worked_on = |run: &Run| waits.get(&run.id).copied().unwrap_or_default().worked(run, now);
+    let worked: HashMap<_, _> = runs.iter().map(|run| (run.id, worked_on(run))).collect();
     let views = runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, &worked));
     let worked_ms = worked.values().sum::<Duration>().as_millis().try_into().unwrap_or(u64::MAX);
     let phase = phase_of(&views, &queue, &runs, !open_requests.is_empty(), runbook.as_ref());
@@ -121,6 +134,11 @@ fn step_views(
     worked: &HashMap<RunId, Duration>,
 ) -> Vec<StepView> {
     let state = |id: StepId| steps.get(&id).map_or(StepState::NotStarted, |step| step.state);
+    let mut spent_on: HashMap<StepId, Duration> = HashMap::new();
+    for run in runs {
+        let spent = worked.get(&run.id).copied().unwrap_or_default();
+        run.step.into_iter().for_each(|step| *spent_on.entry(step).or_default() += spent);
+    }
     version
         .steps
         .iter()
@@ -134,9 +152,7 @@ fn step_views(
             let mut spent = Duration::ZERO;
             for leaf in &leaves {
                 usage += steps.get(leaf).map(|step| step.usage).unwrap_or_default();
-                for run in runs.iter().filter(|run| run.step == Some(*leaf)) {
-                    spent += worked.get(&run.id).copied().unwrap_or_default();
-                }
+                spent += spent_on.get(leaf).copied().unwrap_or_default();
             }
             let pull_request =
                 changes.iter().rev().find(|change| leaves.iter().any(|leaf| change.steps.contains(leaf)));

@@ -40,7 +40,7 @@ impl LocalForge {
             return self.record(repository, &tips, commit).await;
         }
         if tips.pull.draft {
-            return Err(Error::NotOpen { number, state: "a draft; make it ready first" });
+            return Err(Error::Draft { number });
         }
         if let Some(expected) = how.expected_head.as_ref().filter(|expected| **expected != tips.head) {
             let (branch, found) = (tips.pull.head.clone(), Some(tips.head.clone()));

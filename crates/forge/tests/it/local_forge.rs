@@ -163,7 +163,7 @@ async fn a_key_makes_one_pull_request() {
         assert_eq!(scene.forge.close(&scene.repository, 1).await.expect("closed").state, P::Closed);
         assert!(matches!(scene.merge(1, MergeMethod::Merge).await, Err(Error::NotOpen { state: "closed", .. })));
         assert_eq!(scene.forge.reopen(&scene.repository, 1).await.expect("open").state, P::Open);
-        assert!(matches!(scene.merge(1, MergeMethod::Merge).await, Err(Error::NotOpen { .. })), "a draft");
+        assert!(matches!(scene.merge(1, MergeMethod::Merge).await, Err(Error::Draft { number: 1 })), "a draft");
     }
 }
 

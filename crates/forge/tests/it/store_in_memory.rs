@@ -31,6 +31,10 @@ impl PullRequests for Crashing {
         self.store.pull_requests(repository).await
     }
 
+    async fn pull_requests_keyed(&self, repository: RepositoryId, prefix: &str) -> Result<Vec<PullRequest>> {
+        self.store.pull_requests_keyed(repository, prefix).await
+    }
+
     async fn update_pull_request(&self, new: &PullRequest, seen: Timestamp) -> Result<()> {
         if self.before_update.swap(false, Ordering::SeqCst) {
             let source = "the server died".into();

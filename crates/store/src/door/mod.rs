@@ -241,6 +241,14 @@ impl<B: Backend> Store for B {
         self.read().await?.note(session, &clean::text(key, &self.known().redactor())).await
     }
 
+    async fn notes(&self, session: SessionId, prefix: &str) -> Result<Vec<(String, serde_json::Value)>> {
+        let prefix = clean::text(prefix, &self.known().redactor());
+        let mut notes = self.read().await?.notes(session, &prefix).await?;
+        // Databases disagree about the order of texts.
+        notes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(notes)
+    }
+
     async fn change(&self, id: ChangeId) -> Result<Option<Change>> {
         self.read().await?.change(id).await
     }

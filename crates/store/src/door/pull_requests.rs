@@ -33,6 +33,11 @@ impl<B: Backend> PullRequests for B {
         self.read().await?.pull_requests(repository).await
     }
 
+    async fn pull_requests_keyed(&self, repository: RepositoryId, prefix: &str) -> Result<Vec<PullRequest>> {
+        let prefix = clean::text(prefix, &self.known().redactor());
+        self.read().await?.pull_requests_keyed(repository, &prefix).await
+    }
+
     async fn update_pull_request(&self, new: &PullRequest, seen: Timestamp) -> Result<()> {
         let new = new.clean(&self.known().redactor())?;
         transact!(self, |rows| update(rows, &new, seen))

@@ -130,6 +130,11 @@ impl PullRequestRows for MemoryRows {
         Ok(self.pull_requests(repository).await?.into_iter().find(|pull_request| pull_request.key == key))
     }
 
+    async fn pull_requests_keyed(&mut self, repository: RepositoryId, prefix: &str) -> Result<Vec<PullRequest>> {
+        let all = self.pull_requests(repository).await?;
+        Ok(all.into_iter().filter(|pull_request| pull_request.key.starts_with(prefix)).collect())
+    }
+
     async fn pull_requests(&mut self, repository: RepositoryId) -> Result<Vec<PullRequest>> {
         let rows = pick(&self.tables.pull_requests, |(pull_request, _)| pull_request.repository == repository);
         Ok(rows.into_iter().map(|(pull_request, _)| pull_request).collect())

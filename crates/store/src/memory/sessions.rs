@@ -129,4 +129,10 @@ impl SessionRows for MemoryRows {
     async fn note(&mut self, session: SessionId, key: &str) -> Result<Option<Json>> {
         Ok(self.tables.journal.get(&(session, key.to_owned())).cloned())
     }
+
+    async fn notes(&mut self, session: SessionId, prefix: &str) -> Result<Vec<(String, Json)>> {
+        let from = self.tables.journal.range((session, prefix.to_owned())..);
+        let own = from.take_while(|((of, key), _)| *of == session && key.starts_with(prefix));
+        Ok(own.map(|((_, key), note)| (key.clone(), note.clone())).collect())
+    }
 }

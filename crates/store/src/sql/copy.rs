@@ -6,7 +6,7 @@
 
 use super::{
     open::{POSTGRES, SQLITE, check_postgres, check_sqlite},
-    rows::{SqlRows, failed},
+    rows::{Held, SqlRows, failed},
 };
 use crate::backend::GenerationRows as _;
 use crate::{SqlStore, StoreError, StoreOptions};
@@ -19,7 +19,7 @@ use sqlx::{
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// How long a database may take to let a copy begin.
@@ -113,7 +113,7 @@ impl SqlStore {
         let generation = if rows.contains_key("generation") {
             let readers = sqlx::SqlitePool::connect_with(options).await.map_err(|error| failed("open", error))?;
             let link = readers.acquire().await.map_err(|error| failed("open", error))?;
-            SqlRows::SqliteRead(link).generation().await?
+            SqlRows::new(Held::SqliteRead(link), &Arc::default()).generation().await?
         } else {
             None
         };

@@ -2,7 +2,7 @@
 
 use super::{
     Database, SqlStore,
-    rows::SqlRows,
+    rows::{Held, SqlRows},
     statement::statements,
     value::{Value, values},
 };
@@ -68,11 +68,12 @@ impl SqlStore {
     /// any more, every epoch is beyond what an instance can reach that goes on from the same backup, what was running
     /// is queued again without a lost attempt, and sandboxes, which no backup holds, are gone.
     pub async fn begin_generation(&self, new: &Generation) -> Result<(), StoreError> {
-        let mut rows = match &self.database {
-            Database::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(SqlRows::SqliteWrite),
-            Database::Postgres(pool) => pool.begin().await.map(SqlRows::PostgresWrite),
+        let rows = match &self.database {
+            Database::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Held::SqliteWrite),
+            Database::Postgres(pool) => pool.begin().await.map(Held::PostgresWrite),
         }
         .map_err(|error| super::rows::failed("begin a transaction", error))?;
+        let mut rows = SqlRows::new(rows, &self.asked);
         rows.write(&PUT_GENERATION, row(new)).await?;
         rows.write(&FENCE_LEASES, values![EPOCHS_PER_GENERATION]).await?;
         rows.write(&QUEUE_AGAIN, values![]).await?;

@@ -27,9 +27,12 @@ use crate::{
 };
 use ::secrets::Known;
 use async_trait::async_trait;
-use rows::{SqlRows, failed};
+use rows::{Held, SqlRows, failed};
 use sqlx::{Executor as _, PgPool, SqlSafeStr as _, SqlitePool};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio::task::AbortHandle;
 
 /// What lasts, in SQLite (one server) or PostgreSQL (any number of them).
@@ -38,6 +41,8 @@ pub struct SqlStore {
     known: Known,
     wake: Arc<Wake>,
     listener: Option<AbortHandle>,
+    /// Statements, counted.
+    asked: Arc<AtomicU64>,
 }
 
 enum Database {
@@ -78,6 +83,12 @@ impl SqlStore {
             }
         }
         Ok(())
+    }
+
+    /// How many statements the database was asked to execute since it was opened, without those that begin and end
+    /// transactions.
+    pub fn statements(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The statements whose text is not the same for both databases: what each does, and what PostgreSQL gets.
@@ -149,18 +160,20 @@ impl Drop for SqlStore {
 impl Backend for SqlStore {
     async fn read(&self) -> Result<Box<dyn Rows>, StoreError> {
         let rows = match &self.database {
-            Database::Sqlite { readers, .. } => readers.acquire().await.map(SqlRows::SqliteRead),
-            Database::Postgres(pool) => pool.acquire().await.map(SqlRows::PostgresRead),
+            Database::Sqlite { readers, .. } => readers.acquire().await.map(Held::SqliteRead),
+            Database::Postgres(pool) => pool.acquire().await.map(Held::PostgresRead),
         };
-        Ok(Box::new(rows.map_err(|error| failed("connect", error))?))
+        let rows = rows.map_err(|error| failed("connect", error))?;
+        Ok(Box::new(SqlRows::new(rows, &self.asked)))
     }
 
     async fn begin(&self) -> Result<Box<dyn Rows>, StoreError> {
         let rows = match &self.database {
-            Database::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(SqlRows::SqliteWrite),
-            Database::Postgres(pool) => pool.begin().await.map(SqlRows::PostgresWrite),
+            Database::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Held::SqliteWrite),
+            Database::Postgres(pool) => pool.begin().await.map(Held::PostgresWrite),
         };
-        Ok(Box::new(rows.map_err(|error| failed("begin a transaction", error))?))
+        let rows = rows.map_err(|error| failed("begin a transaction", error))?;
+        Ok(Box::new(SqlRows::new(rows, &self.asked)))
     }
 
     fn wake(&self) -> &Wake {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{StoreError, wake::Wake};
 use ::secrets::Known;
+use futures::{FutureExt as _, future::ready};
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _,
     migrate::{MigrateError, Migrator},
@@ -65,7 +66,14 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
         // Envelopes of removed secrets are overwritten, not only let go of.
         .pragma("secure_delete", "ON")
         .busy_timeout(PATIENCE);
-    let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(PATIENCE)
+            // SQLite takes a transaction back by itself when its disk is full, which the connection does not hear of: it
+            // would refuse every later one. A new connection takes its place.
+            .before_acquire(|connection, _| ready(Ok(!connection.is_in_transaction())).boxed())
+    };
     let unreachable = |error| failed("open", error);
     let writer = pool(1).connect_with(file.clone()).await.map_err(unreachable)?;
     faultpoint::crash_point!("crash-migration-begun");
@@ -74,7 +82,7 @@ async fn open_sqlite(location: &str, options: StoreOptions) -> Result<SqlStore, 
     let readers = pool(options.connections.max(1));
     let readers = readers.connect_with(file.read_only(true).create_if_missing(false)).await.map_err(unreachable)?;
     let database = Database::Sqlite { readers, writer };
-    Ok(SqlStore { database, known: options.known, wake: Arc::default(), listener: None })
+    Ok(SqlStore { database, known: options.known, wake: Arc::default(), listener: None, asked: Arc::default() })
 }
 
 /// Refuses a file that is not ours or that is newer, through a connection that cannot write.
@@ -113,7 +121,13 @@ async fn open_postgres(location: &str, options: StoreOptions) -> Result<SqlStore
     POSTGRES.run(&pool).await.map_err(migration_failed)?;
     let wake = Arc::<Wake>::default();
     let listener = listen(&pool, Arc::clone(&wake)).await?;
-    Ok(SqlStore { database: Database::Postgres(pool), known: options.known, wake, listener: Some(listener) })
+    Ok(SqlStore {
+        database: Database::Postgres(pool),
+        known: options.known,
+        wake,
+        listener: Some(listener),
+        asked: Arc::default(),
+    })
 }
 
 pub(super) async fn check_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {

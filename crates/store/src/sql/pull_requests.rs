@@ -32,6 +32,8 @@ statements! {
     PULL_REQUEST("read a pull request") = pull_requests_where!("repository = $1 AND number = $2");
     PULL_REQUEST_WITH_KEY("read a pull request") = pull_requests_where!("repository = $1 AND key = $2");
     PULL_REQUESTS("list pull requests") = pull_requests_where!("repository = $1 ORDER BY number");
+    PULL_REQUESTS_KEYED("list pull requests") =
+        pull_requests_where!("repository = $1 AND substr(key, 1, length($2)) = $2 ORDER BY number");
     PUT_PULL_REQUEST("write a pull request") =
         "UPDATE pull_requests SET title = $4, body = $5, base = $6, head = $7, draft = $8, labels = $9, state = $10,
             merge_commit = $11, merged_head = $12, updated_at = $13
@@ -103,6 +105,14 @@ impl PullRequestRows for SqlRows {
 
     async fn pull_requests(&mut self, repository: RepositoryId) -> Result<Vec<PullRequest>, StoreError> {
         self.all(&PULL_REQUESTS, values![repository]).await?.iter().map(pull_request).collect()
+    }
+
+    async fn pull_requests_keyed(
+        &mut self,
+        repository: RepositoryId,
+        prefix: &str,
+    ) -> Result<Vec<PullRequest>, StoreError> {
+        self.all(&PULL_REQUESTS_KEYED, values![repository, prefix]).await?.iter().map(pull_request).collect()
     }
 
     async fn put_pull_request(&mut self, new: &PullRequest, seen: Timestamp) -> Result<bool, StoreError> {

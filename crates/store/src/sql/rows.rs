@@ -8,6 +8,10 @@ use crate::{
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// The channel of `NOTIFY` on which a session's id says that it has new events.
 pub(super) const EVENTS_CHANNEL: &str = "runyard_events";
@@ -19,7 +23,13 @@ super::statement::statements! {
 }
 
 /// One connection for reading, or a transaction.
-pub(crate) enum SqlRows {
+pub(crate) struct SqlRows {
+    link: Held,
+    /// How many statements the store was asked.
+    asked: Arc<AtomicU64>,
+}
+
+pub(crate) enum Held {
     SqliteRead(PoolConnection<Sqlite>),
     SqliteWrite(Transaction<'static, Sqlite>),
     PostgresRead(PoolConnection<Postgres>),
@@ -48,6 +58,10 @@ macro_rules! bind {
 }
 
 impl SqlRows {
+    pub(super) fn new(link: Held, asked: &Arc<AtomicU64>) -> Self {
+        Self { link, asked: Arc::clone(asked) }
+    }
+
     /// The rows that a statement gives.
     pub(super) async fn all(&mut self, statement: &Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         match self.link() {
@@ -102,12 +116,14 @@ impl SqlRows {
         .map_err(|error| failed(statement.attempt, error))
     }
 
+    /// Where the next statement goes, which is counted.
     fn link(&mut self) -> Link<'_> {
-        match self {
-            Self::SqliteRead(link) => Link::Sqlite(link),
-            Self::SqliteWrite(link) => Link::Sqlite(link),
-            Self::PostgresRead(link) => Link::Postgres(link),
-            Self::PostgresWrite(link) => Link::Postgres(link),
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match &mut self.link {
+            Held::SqliteRead(link) => Link::Sqlite(link),
+            Held::SqliteWrite(link) => Link::Sqlite(link),
+            Held::PostgresRead(link) => Link::Postgres(link),
+            Held::PostgresWrite(link) => Link::Postgres(link),
         }
     }
 }
@@ -115,7 +131,7 @@ impl SqlRows {
 #[async_trait]
 impl Rows for SqlRows {
     async fn announce(&mut self, news: News) -> Result<(), StoreError> {
-        if matches!(self, Self::SqliteRead(_) | Self::SqliteWrite(_)) {
+        if matches!(self.link, Held::SqliteRead(_) | Held::SqliteWrite(_)) {
             return Ok(());
         }
         let (channel, payload) = match news {
@@ -126,19 +142,19 @@ impl Rows for SqlRows {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        match *self {
-            Self::SqliteWrite(transaction) => transaction.commit().await,
-            Self::PostgresWrite(transaction) => transaction.commit().await,
-            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        match self.link {
+            Held::SqliteWrite(transaction) => transaction.commit().await,
+            Held::PostgresWrite(transaction) => transaction.commit().await,
+            Held::SqliteRead(_) | Held::PostgresRead(_) => Ok(()),
         }
         .map_err(|error| failed("commit", error))
     }
 
     async fn roll_back(self: Box<Self>) {
-        let result = match *self {
-            Self::SqliteWrite(transaction) => transaction.rollback().await,
-            Self::PostgresWrite(transaction) => transaction.rollback().await,
-            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        let result = match self.link {
+            Held::SqliteWrite(transaction) => transaction.rollback().await,
+            Held::PostgresWrite(transaction) => transaction.rollback().await,
+            Held::SqliteRead(_) | Held::PostgresRead(_) => Ok(()),
         };
         if let Err(error) = result {
             // The connection is broken: the database takes the transaction back by itself.

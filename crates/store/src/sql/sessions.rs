@@ -70,6 +70,8 @@ statements! {
         "INSERT INTO journal (session, key, note) VALUES ($1, $2, $3)
          ON CONFLICT (session, key) DO UPDATE SET note = excluded.note";
     NOTE("read the journal") = "SELECT note FROM journal WHERE session = $1 AND key = $2";
+    NOTES("read the journal") =
+        "SELECT key, note FROM journal WHERE session = $1 AND substr(key, 1, length($2)) = $2";
 }
 
 #[async_trait]
@@ -211,6 +213,15 @@ impl SessionRows for SqlRows {
     async fn note(&mut self, session: SessionId, key: &str) -> Result<Option<Json>, StoreError> {
         let row = self.one(&NOTE, values![session, key]).await?;
         row.map(|row| row.columns("note").json()).transpose()
+    }
+
+    async fn notes(&mut self, session: SessionId, prefix: &str) -> Result<Vec<(String, Json)>, StoreError> {
+        let rows = self.all(&NOTES, values![session, prefix]).await?;
+        let note = |row: &Row| {
+            let mut columns = row.columns("note");
+            Ok((columns.text()?, columns.json()?))
+        };
+        rows.iter().map(note).collect()
     }
 }
 
