@@ -1,7 +1,9 @@
 //! The server as browsers and programs meet it: over HTTP and WebSocket, with a stand-in for the engine.
 
+mod constant;
 mod entry;
 mod fences;
+mod large;
 mod limits;
 mod listening;
 mod live;

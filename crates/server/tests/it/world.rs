@@ -2,11 +2,12 @@
 
 use crate::stand_in::StandIn;
 use domain::{Account, AccountId, SystemClock, SystemMint};
+use engine::Backend;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 use server::{Listening, Parts, Server};
 use std::{net::SocketAddr, sync::Arc};
-use store::{MemoryStore, Store as _};
+use store::{MemoryStore, SqlStore, Store as _};
 use uuid::Uuid;
 
 /// The one account.
@@ -16,6 +17,7 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct World {
     pub server: Server,
     pub stand_in: Arc<StandIn>,
+    /// What the stand-in's server keeps.
     pub store: Arc<MemoryStore>,
     pub http: reqwest::Client,
 }
@@ -41,6 +43,19 @@ impl World {
         store.account(&Account { id: ACCOUNT, name: "default".to_owned() }).await.expect("an account");
         let stand_in = StandIn::new();
         let server = Server::start(parts(&stand_in, &store, listen)).await.expect("starts");
+        Self::with(server, stand_in, store)
+    }
+
+    /// A server over a real engine and its record.
+    pub async fn over(backend: Arc<dyn Backend>, record: Arc<SqlStore>, account: AccountId) -> Self {
+        let (stand_in, store) = (StandIn::new(), Arc::new(MemoryStore::new()));
+        let parts = parts(&stand_in, &store, here());
+        let parts = Parts { backend, store: record.clone(), access: record, account, ..parts };
+        let server = Server::start(parts).await.expect("starts");
+        Self::with(server, stand_in, store)
+    }
+
+    fn with(server: Server, stand_in: Arc<StandIn>, store: Arc<MemoryStore>) -> Self {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         Self { server, stand_in, store, http: http.build().expect("a client") }
     }
