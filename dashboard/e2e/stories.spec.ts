@@ -116,6 +116,8 @@ describe.skipIf(!scripted)('a session', () => {
       .getByRole('region', { name: 'Comments on line 3' })
       .getByText('Say why there is one.')
       .waitFor()
+    // A draft is not merged before somebody made it ready.
+    await ada.page.getByRole('button', { name: 'Ready for review' }).click()
     await ada.page.getByRole('button', { name: 'Merge …' }).click()
     await ada.page.getByRole('dialog').getByRole('button', { name: 'Merge', exact: true }).click()
     await grace.page.getByText('merged', { exact: true }).first().waitFor()

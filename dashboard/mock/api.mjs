@@ -265,6 +265,20 @@ export function api(world) {
       else pull.comments.push(comment)
       return pullOf(world, repository, number)
     },
+    makePullRequestReady: ({ repository, number }) => {
+      const { session, change } = world.pulls.get(`${repository} ${number}`)
+      change.state = 'OPEN'
+      session.emit({
+        type: 'change_state',
+        change: change.id,
+        state: 'open',
+        branch: change.branch,
+        head: change.head,
+        pull_request: number,
+        title: change.title,
+      })
+      return pullOf(world, repository, number)
+    },
     revisePullRequest: ({ repository, number }) => {
       const { session } = world.pulls.get(`${repository} ${number}`)
       session.message(session.requester.id, 'Take in the comments.')
@@ -272,6 +286,8 @@ export function api(world) {
     },
     mergePullRequest: ({ repository, number }) => {
       const { session, change } = world.pulls.get(`${repository} ${number}`)
+      if (change.state === 'DRAFT')
+        throw refuse('CONFLICT', `pull request #${number} is a draft`, { mend: 'Make it ready for review first.' })
       change.state = 'MERGED'
       session.emit({
         type: 'change_state',

@@ -396,7 +396,7 @@ export class Session {
       branch: `runyard/r42-step-${top}`,
       baseBranch: below?.branch ?? this.targetBranch,
       head: `c0ffee${top}2b3c4d`,
-      state: 'DRAFT',
+      state: this.draft ? 'DRAFT' : 'OPEN',
       pullRequest,
       title,
       steps: [top],
@@ -411,7 +411,7 @@ export class Session {
     this.emit({
       type: 'change_state',
       change: change.id,
-      state: 'draft',
+      state: this.draft ? 'draft' : 'open',
       branch: change.branch,
       head: change.head,
       pull_request: pullRequest,

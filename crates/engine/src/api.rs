@@ -190,6 +190,11 @@ pub enum Command {
         /// The file and the line in the new version, for a review thread.
         line: Option<(String, i64)>,
     },
+    /// Takes the mark of a draft off a pull request, so that it can be merged. Answers with [`Reply::Done`].
+    PullRequestReady {
+        /// Which one.
+        pull_request: PullRequestRef,
+    },
     /// Hands all unresolved review threads and the given words to the agent. Answers with [`Reply::Queued`].
     PullRequestRevise {
         /// Which one.

@@ -4,6 +4,9 @@ use crate::markup::{cell, code, fenced, line, quoted};
 use domain::{Change, ChangeState, CheckOutcome, RunbookVersion, Session, StepId, StepState};
 use std::{collections::HashMap, fmt::Write as _};
 
+/// How the title of a pull request begins whose work goes on.
+pub(crate) const WORK_IN_PROGRESS: &str = "[WIP] ";
+
 /// What a body is made of.
 pub(crate) struct Body<'a> {
     pub session: &'a Session,
@@ -26,13 +29,13 @@ const SUBJECT: usize = 72;
 
 /// The title of a change's pull request.
 pub(crate) fn title(session: &Session, step_title: &str, whole: bool, in_progress: bool) -> String {
-    let mark = if in_progress { "[WIP] " } else { "" };
+    let mark = if in_progress { WORK_IN_PROGRESS } else { "" };
     if whole { format!("{mark}{}", session.title) } else { format!("{mark}[{}] {step_title}", session.title) }
 }
 
 /// A change's title without what every change of the session repeats.
 pub(crate) fn own_title<'a>(session: &str, title: &'a str) -> &'a str {
-    let title = title.strip_prefix("[WIP] ").unwrap_or(title);
+    let title = title.strip_prefix(WORK_IN_PROGRESS).unwrap_or(title);
     let own = title.strip_prefix('[').and_then(|rest| rest.strip_prefix(session)?.strip_prefix("] "));
     own.unwrap_or(title)
 }

@@ -47,6 +47,7 @@ fn is_one_commit(command: &Command) -> bool {
         Command::AddRepository { .. }
             | Command::CreateSession(_)
             | Command::PullRequestComment { .. }
+            | Command::PullRequestReady { .. }
             | Command::PullRequestRevise { .. }
             | Command::Merge { .. }
             | Command::PutSecret { .. }
@@ -104,6 +105,7 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         Command::PullRequestComment { pull_request, body, line } => {
             reviews::comment(shared, &user, &pull_request, &body, line).await
         }
+        Command::PullRequestReady { pull_request } => reviews::make_ready(shared, &pull_request).await,
         Command::PullRequestRevise { pull_request, instructions } => {
             reviews::revise(shared, &user, &pull_request, instructions.as_deref()).await
         }

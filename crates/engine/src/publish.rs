@@ -444,7 +444,7 @@ pub(crate) async fn make_ready(context: &Context) -> Result<Vec<i64>, Halt> {
     let mut numbers = Vec::new();
     for mut change in shared.store.changes(context.session.id).await? {
         let Some(number) = change.pull_request.filter(|_| change.state == ChangeState::Draft) else { continue };
-        let title = change.title.strip_prefix("[WIP] ").unwrap_or(&change.title).to_owned();
+        let title = change.title.strip_prefix(body::WORK_IN_PROGRESS).unwrap_or(&change.title).to_owned();
         write(context, number, Say::Ready(&title)).await?;
         faultpoint::crash_point!("crash-pull-request-made-ready");
         change.title = title;

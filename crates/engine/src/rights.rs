@@ -2,6 +2,7 @@
 
 use crate::Command;
 use domain::Role;
+use std::path::Path;
 
 /// What is needed to ask for something, from little to much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,8 +28,30 @@ pub fn may(role: Role, right: Right) -> bool {
 }
 
 impl Command {
-    /// What is needed to ask for this. Every command is named, so that a new one is thought about.
+    /// What is needed to ask for this.
     pub fn needs(&self) -> Right {
+        // It makes the server read any folder of its machine.
+        let reads_the_disk = self.repository().is_some_and(|given| Path::new(given).is_absolute());
+        if reads_the_disk { Right::Administer } else { self.usually_needs() }
+    }
+
+    /// What it names as its repository: a name, or an absolute path.
+    fn repository(&self) -> Option<&str> {
+        match self {
+            Self::CreateSession(new) => Some(&new.repository),
+            Self::Sessions { repository, .. } | Self::PullRequests { repository, .. } => repository.as_deref(),
+            Self::PullRequest { pull_request }
+            | Self::PullRequestDiff { pull_request }
+            | Self::PullRequestComment { pull_request, .. }
+            | Self::PullRequestReady { pull_request }
+            | Self::PullRequestRevise { pull_request, .. }
+            | Self::Merge { pull_request, .. } => pull_request.repository.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same for a repository that is named. Every command is here, so that a new one is thought about.
+    fn usually_needs(&self) -> Right {
         match self {
             Self::Repositories
             | Self::Sessions { .. }
@@ -54,12 +77,13 @@ impl Command {
             | Self::Budget { .. }
             | Self::Archive { .. }
             | Self::PullRequestComment { .. }
+            | Self::PullRequestReady { .. }
             | Self::PullRequestRevise { .. }
             | Self::Merge { .. } => Right::Work,
             Self::Secrets | Self::PutSecret { .. } | Self::RemoveSecret { .. } | Self::ResealSecrets => {
                 Right::Configure
             }
-            // It makes the server read any folder of its machine.
+            // As above.
             Self::AddRepository { .. } => Right::Administer,
         }
     }

@@ -256,6 +256,40 @@ async fn the_rest_can_be_taken_out_or_go_on_top() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_merged_once_it_was_made_ready() {
+    let world = World::new(&script(&[plan(RUNBOOK), one(), more(), two()]), &FILES).await;
+    done(world.run("Collect words", &["--yes", "--draft"]).ends().await);
+    let refused = world.runyard(["pr", "merge", "1"]).await.expect_code(2);
+    assert!(refused.stderr.contains("#1 is a draft"), "{}", refused.said());
+    assert!(refused.stderr.contains("`runyard pr ready 1`"), "{}", refused.said());
+
+    done(world.runyard(["pr", "ready", "1"]).await);
+    let drafts = async |number| pull(&world, number).await["line"]["pull_request"]["draft"].clone();
+    assert_eq!((drafts(1).await, drafts(2).await), (json!(false), json!(true)));
+    let log = world.log("1").await;
+    let told = |number: i64| {
+        let of = log.of("change_state").filter(|event| event.field("pull_request") == &json!(number)).last();
+        of.expect("told").text("state").to_owned()
+    };
+    assert_eq!((told(1).as_str(), told(2).as_str()), ("open", "draft"), "{}", log.outline());
+    // Again changes nothing, and what is written later keeps it ready.
+    done(world.runyard(["pr", "ready", "1"]).await);
+    assert_eq!(world.log("1").await.len(), log.len());
+    sh(&world, "git checkout -q --detach");
+    done(world.runyard(["pr", "merge", "1"]).await);
+    assert_eq!(state_of_draft(&world, 2).await, (json!(true), "open".to_owned()));
+    done(world.runyard(["pr", "ready", "2"]).await);
+    done(world.runyard(["pr", "merge", "2"]).await);
+    assert_eq!((state(&world, 1).await, state(&world, 2).await), ("merged".to_owned(), "merged".to_owned()));
+    let merged = world.runyard(["pr", "ready", "2"]).await.expect_code(2);
+    assert!(merged.stderr.contains("merged already"), "{}", merged.said());
+}
+
+async fn state_of_draft(world: &World, number: i64) -> (Value, String) {
+    (pull(world, number).await["line"]["pull_request"]["draft"].clone(), state(world, number).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_one_shot_that_fails_stays_a_draft_until_it_is_done() {
     let again = crate::scripts::step_again(
         "2",

@@ -1,11 +1,18 @@
 //! Pull requests as people review them.
 
-use super::{noticing::notice, sessions::find_repository, steering::checked_text, views::render_diff};
+use super::{
+    merging::not_at_work_on,
+    noticing::{note_ready, notice},
+    sessions::find_repository,
+    steering::checked_text,
+    views::render_diff,
+};
 use crate::{
-    Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView, Reply, queue::queued, shared::Shared,
+    Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView, Reply, body::WORK_IN_PROGRESS,
+    queue::queued, shared::Shared,
 };
 use domain::{ActionKind, Actor, BranchName, Change, CommitId, EventPayload, Repository, Session, SessionNumber, User};
-use forge::{DiffLimits, Forge, Mirror, NewComment};
+use forge::{DiffLimits, Edit, Forge, Mirror, NewComment};
 use std::fmt::Write as _;
 use store::{Fence, PullRequest, PullRequestState, Thread, Write};
 
@@ -214,6 +221,40 @@ pub(super) async fn comment(
     let new = NewComment { id: shared.mint.uuid(), author: user.name.clone(), body, thread };
     shared.forge.comment(&found.repository, number, &new).await?;
     Ok(Reply::Done)
+}
+
+/// How often a pull request is looked at again that others change meanwhile.
+const TRIES: usize = 5;
+
+/// Takes the mark of a draft off a pull request, with that of work in progress.
+pub(super) async fn make_ready(shared: &Shared, wanted: &PullRequestRef) -> Result<Reply, Problem> {
+    for _ in 0..TRIES {
+        let Found { repository, pull_request, made_by } = find(shared, wanted).await?;
+        let number = pull_request.number;
+        match pull_request.state {
+            PullRequestState::Open => {}
+            PullRequestState::Merged => {
+                return Err(Problem::new(ProblemCode::Conflict, format!("#{number} is merged already")));
+            }
+            PullRequestState::Closed => {
+                return Err(Problem::new(ProblemCode::Conflict, format!("#{number} is closed")));
+            }
+        }
+        if let Some((session, change)) = &made_by {
+            not_at_work_on(shared, session, change).await?;
+        }
+        let title = pull_request.title.strip_prefix(WORK_IN_PROGRESS).map(str::to_owned);
+        let edit = Edit { draft: Some(false), title, seen: Some(pull_request.updated_at), ..Edit::default() };
+        let ready = match shared.forge.update(&repository, number, &edit).await {
+            Err(forge::Error::Changed { .. }) => continue,
+            updated => updated?,
+        };
+        if let Some((_, change)) = &made_by {
+            note_ready(shared, change, &ready).await?;
+        }
+        return Ok(Reply::Done);
+    }
+    Err(Problem::new(ProblemCode::Conflict, format!("others keep changing #{}", wanted.number)).mend("try again"))
 }
 
 /// Hands all unresolved review threads, and the given words, to the agent as one batch.

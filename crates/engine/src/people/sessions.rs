@@ -27,11 +27,21 @@ impl From<forge::Error> for Problem {
             _ if error.is_transient() => ProblemCode::Environment,
             _ => ProblemCode::Conflict,
         };
-        Self::new(code, chain(&error))
+        let problem = Self::new(code, chain(&error));
+        match error {
+            forge::Error::Draft { number } => problem
+                .mend("make it ready for review first")
+                .command(format!("make it ready for review first: `runyard pr ready {number}`")),
+            _ => problem,
+        }
     }
 }
 
 fn canonical(path: &str) -> Result<PathBuf, Problem> {
+    if !Path::new(path).is_absolute() {
+        return Err(Problem::new(ProblemCode::BadRequest, format!("`{path}` is not an absolute path"))
+            .mend("give the whole path, from `/` on"));
+    }
     std::fs::canonicalize(path).map_err(|error| {
         Problem::new(
             ProblemCode::NotFound,
@@ -103,6 +113,13 @@ pub(super) async fn find_repository(shared: &Shared, given: &str) -> Result<Repo
     let known = shared.store.repositories(shared.account.id).await?;
     if let Some(found) = known.iter().find(|repository| repository.name == given) {
         return Ok(found.clone());
+    }
+    // A relative path means something to whoever has a working directory, which is not this server: clients make it
+    // absolute.
+    if !Path::new(given).is_absolute() {
+        return Err(Problem::new(ProblemCode::NotFound, format!("no repository is registered as `{given}`"))
+            .mend("name one that is registered")
+            .command("`runyard repo list` shows the registered ones; or give the path of a git repository"));
     }
     add_repository(shared, None, given).await
 }

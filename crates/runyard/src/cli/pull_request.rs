@@ -90,6 +90,11 @@ pub enum PrCommand {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// Take the mark of a draft off a pull request, so that it can be merged
+    Ready {
+        #[command(flatten)]
+        pr: PrNumber,
+    },
     /// Comment on a pull request, or on a line of it
     #[command(after_help = "Example: runyard pr comment 3 --line src/lib.rs:42 \"This can overflow\"")]
     Comment {

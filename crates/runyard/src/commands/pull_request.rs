@@ -86,6 +86,13 @@ async fn at_rest(app: &mut App, connection: &Connection, command: PrCommand) -> 
         PrCommand::Merge { .. } | PrCommand::Review { .. } | PrCommand::Revise { .. } => {
             unreachable!("handled by the caller")
         }
+        PrCommand::Ready { pr } => {
+            let pull_request = reference(&pr)?;
+            match client.call(Command::PullRequestReady { pull_request }).await? {
+                Reply::Done => app.screen.line(format!("#{} is ready for review", pr.number)),
+                other => return Err(unexpected(&other)),
+            }
+        }
         PrCommand::Comment { pr, body, line } => {
             let reference = reference(&pr)?;
             let place = line.as_ref().map_or_else(String::new, |(path, line)| format!(", {path}:{line}"));

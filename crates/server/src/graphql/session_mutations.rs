@@ -366,6 +366,13 @@ impl SessionMutations {
         Ok(PullRequest::read(ctx, repository, number).await?)
     }
 
+    /// Takes the mark of a draft off a pull request, so that it can be merged.
+    async fn make_pull_request_ready(&self, ctx: &Context<'_>, repository: String, number: i64) -> Result<PullRequest> {
+        let pull_request = PullRequestRef { repository: Some(repository.clone()), number };
+        call(ctx)?.ask(Command::PullRequestReady { pull_request }).await?;
+        Ok(PullRequest::read(ctx, repository, number).await?)
+    }
+
     /// Hands all open review threads and the given words to the agent.
     async fn revise_pull_request(
         &self,

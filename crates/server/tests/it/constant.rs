@@ -57,7 +57,6 @@ async fn a_large_session_takes_as_many_statements_as_a_small_one() {
     for (what, count) in [("steps", 200), ("runs", 200), ("changes", 200), ("openRequests", 100), ("versions", 5)] {
         assert_eq!(whole[what].as_array().map(Vec::len), Some(count), "{what}");
     }
-    assert!(whole["people"].as_array().is_some_and(|people| people.len() > 40));
     assert_eq!(whole["worked"], 400, "what a run waited for a person is no work");
 
     for (begins, rest) in [

@@ -53,6 +53,7 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("mutation setBudget", "(session: 1, budget: {}, runBudget: {}) { number }", Anybody),
     ("mutation archiveSession", "(session: 1) { number }", Anybody),
     ("mutation commentOnPullRequest", "(repository: \"shop\", number: 1, body: \"x\") { number }", Anybody),
+    ("mutation makePullRequestReady", "(repository: \"shop\", number: 1) { number }", Anybody),
     ("mutation revisePullRequest", "(repository: \"shop\", number: 1) { queued }", Anybody),
     ("mutation mergePullRequest", "(repository: \"shop\", number: 1) { commit }", Anybody),
     ("mutation invite", "(email: \"new@example.org\", role: MEMBER) { url }", SignedInAdmin),

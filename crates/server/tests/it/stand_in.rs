@@ -175,6 +175,7 @@ impl Backend for StandIn {
             | Command::PullRequests { .. }
             | Command::PullRequestDiff { .. }
             | Command::PullRequestComment { .. }
+            | Command::PullRequestReady { .. }
             | Command::PullRequestRevise { .. }
             | Command::Merge { .. } => Err(nothing("pull request")),
             Command::Output { .. }

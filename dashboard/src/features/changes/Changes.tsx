@@ -1,5 +1,5 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { Columns2, GitMerge, Rows2, WandSparkles } from 'lucide-react'
+import { CircleCheck, Columns2, GitMerge, Rows2, WandSparkles } from 'lucide-react'
 import { useState } from 'react'
 import { request } from '../../graphql/client'
 import { words } from '../../graphql/errors'
@@ -38,6 +38,11 @@ const COMMENT = graphql(`
 const REVISE = graphql(`
   mutation Revise($repository: String!, $number: Int!, $instructions: String) {
     revisePullRequest(repository: $repository, number: $number, instructions: $instructions) { queued }
+  }
+`)
+const READY = graphql(`
+  mutation Ready($repository: String!, $number: Int!) {
+    makePullRequestReady(repository: $repository, number: $number) { state }
   }
 `)
 const MERGE = graphql(`
@@ -229,6 +234,11 @@ function PullActions({ pull }: { pull: Pull }) {
       setInstructions('')
       say(`Queued: ${answer.revisePullRequest.queued.join(', ')}`)
     })
+  const ready = () =>
+    act.mutate(async () => {
+      await request(READY, { repository, number })
+      say(`#${number} is ready for review.`)
+    })
   const merge = () =>
     act.mutate(async () => {
       const { mergePullRequest } = await request(MERGE, { repository, number, squash })
@@ -246,9 +256,20 @@ function PullActions({ pull }: { pull: Pull }) {
       <Button look="small" onClick={() => setAsking('revise')}>
         <WandSparkles size={14} /> Revise …
       </Button>
-      <Button look="small primary" onClick={() => setAsking('merge')}>
-        <GitMerge size={14} /> Merge …
-      </Button>
+      {pull.state === 'DRAFT' ? (
+        <Button
+          look="small primary"
+          title="A draft is not merged"
+          disabled={act.isPending}
+          onClick={ready}
+        >
+          <CircleCheck size={14} /> Ready for review
+        </Button>
+      ) : (
+        <Button look="small primary" onClick={() => setAsking('merge')}>
+          <GitMerge size={14} /> Merge …
+        </Button>
+      )}
       {asking === 'revise' ? (
         <Dialog title={`Revise #${number}`} onClose={() => setAsking(null)}>
           <div className="stack">

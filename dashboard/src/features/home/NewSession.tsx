@@ -32,8 +32,8 @@ export function NewSession() {
   const [oneShot, setOneShot] = useState(false)
   const [branch, setBranch] = useState('')
   const [options, setOptions] = useState(false)
-  const [prMode, setPrMode] = useState<PrMode>('STACKED_PR')
-  const [draft, setDraft] = useState(true)
+  const [prMode, setPrMode] = useState<PrMode | ''>('')
+  const [draft, setDraft] = useState<'' | 'draft' | 'open'>('')
   const [labels, setLabels] = useState('')
   const [cost, setCost] = useState('')
   const text = useRef<HTMLTextAreaElement>(null)
@@ -54,8 +54,9 @@ export function NewSession() {
           repository: chosen ?? '',
           prompt,
           mode: oneShot ? 'ONE_SHOT' : 'STANDARD',
-          prMode,
-          draft,
+          // What is not chosen is as the server is configured.
+          prMode: prMode || null,
+          draft: draft === '' ? null : draft === 'draft',
           labels: labels
             .split(',')
             .map((label) => label.trim())
@@ -144,15 +145,13 @@ export function NewSession() {
             onValue={setBranch}
           />
           <SelectField label="Pull requests" value={prMode} onValue={setPrMode}>
+            <option value="">as configured</option>
             <option value="STACKED_PR">stacked, one per step</option>
             <option value="SINGLE_PR">one for everything</option>
             <option value="MANUAL">I decide after each step</option>
           </SelectField>
-          <SelectField
-            label="Open them as"
-            value={draft ? 'draft' : 'open'}
-            onValue={(value) => setDraft(value === 'draft')}
-          >
+          <SelectField label="Open them as" value={draft} onValue={setDraft}>
+            <option value="">as configured</option>
             <option value="draft">drafts</option>
             <option value="open">ready for review</option>
           </SelectField>
