@@ -67,5 +67,9 @@ fn has_moved(
     tips: &HashMap<BranchName, CommitId>,
 ) -> bool {
     let now = (tips.get(&found.base).cloned(), tips.get(&found.head).cloned());
+    // Where a branch is gone it cannot be told from the branches what became of the work.
+    if now.0.is_none() || now.1.is_none() {
+        return false;
+    }
     shared.looked_at.lock().insert((repository.id, found.number), now.clone()) != Some(now)
 }

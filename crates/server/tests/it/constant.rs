@@ -52,7 +52,10 @@ impl Page {
 #[tokio::test]
 async fn a_large_session_takes_as_many_statements_as_a_small_one() {
     let page = Page::new().await;
-    let (small, large) = (page.at_rest.session(1, SMALL).await, page.at_rest.session(2, LARGE).await);
+    let small = page.at_rest.session(1, SMALL).await;
+    let people = page.statements("query People { people { id name role } }", &json!({})).await;
+    let large = page.at_rest.session(2, LARGE).await;
+    assert_eq!(page.statements("query People { people { id name role } }", &json!({})).await, people);
     let whole = page.ask(query("query Session("), &json!({ "number": large })).await;
     for (what, count) in [("steps", 200), ("runs", 200), ("changes", 200), ("openRequests", 100), ("versions", 5)] {
         assert_eq!(whole[what].as_array().map(Vec::len), Some(count), "{what}");

@@ -70,8 +70,9 @@ impl AtRest {
         });
         let engine = engine.await.expect("an engine");
         let location = folder.path().join("shop");
-        let git = std::process::Command::new("git").args(["init", "-q", "-b", "main"]).arg(&location).status();
-        assert!(git.expect("git").success(), "a repository");
+        std::fs::create_dir(&location).expect("a folder");
+        git(&location, &["init", "-q", "-b", "main"]);
+        git(&location, &["commit", "-q", "--allow-empty", "-m", "Begin"]);
         let repository = Repository {
             id: RepositoryId(id(3)),
             account: engine.account(),
@@ -215,7 +216,7 @@ impl AtRest {
         let branch =
             |n: u32| format!("runyard/r-{}-{n}", session.number.0).parse::<domain::BranchName>().expect("a branch");
         let base = if n == 0 { session.target_branch.clone() } else { branch(n - 1) };
-        let opened = self.store.open_pull_request(&PullRequest {
+        let new = PullRequest {
             repository: self.repository.id,
             number: 0,
             key: format!("{}/{}", session.id, step),
@@ -231,7 +232,8 @@ impl AtRest {
             author: "Ada".to_owned(),
             created_at: session.created_at,
             updated_at: session.created_at,
-        });
+        };
+        let opened = self.store.open_pull_request(&new).await.expect("opened");
         Change {
             id: change,
             session: session.id,
@@ -243,12 +245,18 @@ impl AtRest {
             head: "b".repeat(40).parse().expect("a commit"),
             pushed: None,
             state: ChangeState::Open,
-            pull_request: Some(opened.await.expect("opened").number),
+            pull_request: Some(opened.number),
             title: format!("Move caller {n}"),
             steps: vec![step],
             version: 1,
         }
     }
+}
+
+fn git(at: &Path, arguments: &[&str]) {
+    let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    let done = std::process::Command::new("git").current_dir(at).args(who).args(arguments).status();
+    assert!(done.expect("git").success(), "{arguments:?}");
 }
 
 fn settings(data: &Path) -> Settings {

@@ -257,12 +257,7 @@ function PullActions({ pull }: { pull: Pull }) {
         <WandSparkles size={14} /> Revise …
       </Button>
       {pull.state === 'DRAFT' ? (
-        <Button
-          look="small primary"
-          title="A draft is not merged"
-          disabled={act.isPending}
-          onClick={ready}
-        >
+        <Button look="small primary" title="A draft is not merged" disabled={act.isPending} onClick={ready}>
           <CircleCheck size={14} /> Ready for review
         </Button>
       ) : (
