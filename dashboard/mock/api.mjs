@@ -287,7 +287,9 @@ export function api(world) {
     mergePullRequest: ({ repository, number }) => {
       const { session, change } = world.pulls.get(`${repository} ${number}`)
       if (change.state === 'DRAFT')
-        throw refuse('CONFLICT', `pull request #${number} is a draft`, { mend: 'Make it ready for review first.' })
+        throw refuse('CONFLICT', `pull request #${number} is a draft`, {
+          mend: 'Make it ready for review first.',
+        })
       change.state = 'MERGED'
       session.emit({
         type: 'change_state',
