@@ -18,7 +18,7 @@ pub struct AtRest {
     pub engine: Arc<Engine>,
     pub store: Arc<SqlStore>,
     pub repository: Repository,
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 #[async_trait]
@@ -81,7 +81,7 @@ impl AtRest {
             location: location.to_str().expect("text").to_owned(),
         };
         store.add_repository(&repository).await.expect("a repository");
-        Self { engine, store, repository, folder }
+        Self { engine, store, repository, _folder: folder }
     }
 
     /// A session of this size that is at rest, with every kind of thing in it; its number.
