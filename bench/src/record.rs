@@ -177,6 +177,7 @@ pub fn session_of(id: SessionId) -> Result<Session> {
         pr_mode: PrMode::StackedPr,
         draft: false,
         labels: Vec::new(),
+        extras: domain::Extras::default(),
         target_branch: "main".parse()?,
         base: "0".repeat(40).parse()?,
         budget: Budget::default(),

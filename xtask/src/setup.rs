@@ -1,10 +1,12 @@
-//! Finds what this machine lacks and installs it: system packages by apt, Claude Code by npm, tools by cargo.
+//! Finds what this machine lacks and installs it: system packages by apt, Claude Code by npm, schemathesis by pip, tools
+//! by cargo.
 //!
 //! What is there is found by looking at files, so that a second run takes no time and asks no network.
 
 mod claude;
 mod confine;
 mod packages;
+mod schemathesis;
 
 use crate::{shell, workspace};
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +14,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 pub use claude::program as claude_program;
+pub use schemathesis::found as schemathesis;
 
 /// What `setup` can be told.
 #[derive(clap::Args)]
@@ -48,6 +51,9 @@ pub fn ensure() -> Result<()> {
     if claude.is_none() {
         claude::install()?;
     }
+    if schemathesis::found()?.is_none() && schemathesis::has_python() {
+        schemathesis::install()?;
+    }
     confine::check()
 }
 
@@ -56,6 +62,9 @@ fn check() -> Result<()> {
         packages::missing().iter().map(|package| format!("package {}", package.name)).collect();
     if claude::found()?.is_none() {
         lacks.push(format!("Claude Code {} in {}", claude::VERSION, claude::folder()?.display()));
+    }
+    if schemathesis::found()?.is_none() {
+        lacks.push(format!("schemathesis {}, for which Python 3 with venv is needed", schemathesis::VERSION));
     }
     if !lacks.is_empty() {
         bail!("missing: {}; run `cargo xtask setup`", lacks.join(", "));

@@ -16,7 +16,7 @@ pub struct Arguments {
     /// Only tests of these crates.
     #[arg(short, long = "package", value_name = "CRATE")]
     packages: Vec<String>,
-    /// Nothing may be skipped: the corpus must be there.
+    /// Nothing may be skipped: the corpus and schemathesis must be there.
     #[arg(long)]
     ci: bool,
     /// Uses `cargo test` even where nextest is installed.
@@ -31,6 +31,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let corpus = workspace::corpus();
     if arguments.ci && corpus.is_none() {
         bail!("no corpus at ../shared/corpus; set RUNYARD_CORPUS to the folder that holds it");
+    }
+
+    let schemathesis = setup::schemathesis()?;
+    if arguments.ci && schemathesis.is_none() {
+        bail!("no schemathesis; install Python 3 with venv and run `cargo xtask setup`");
     }
 
     let everything = arguments.filters.is_empty() && arguments.packages.is_empty();
@@ -52,6 +57,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if corpus.is_none() {
         println!("SKIPPED {} corpus tests: no corpus; RUNYARD_CORPUS names its folder", corpus_tests(arguments)?);
     }
+    if schemathesis.is_none() {
+        println!(
+            "SKIPPED the test of the REST API by schemathesis: it is not installed, which needs Python 3 with venv"
+        );
+    }
     if everything {
         let mut examples = workspace::cargo();
         shell::step("examples in the documentation", || {
@@ -62,7 +72,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     let references = workspace::target_dir()?.join("snapshot-references.txt");
     std::fs::remove_file(&references).ok();
-    shell::run(&mut runner(arguments, corpus.as_deref(), &references))?;
+    let mut runner = runner(arguments, corpus.as_deref(), &references);
+    if let Some(program) = schemathesis {
+        runner.env("RUNYARD_SCHEMATHESIS", program);
+    }
+    shell::run(&mut runner)?;
     if everything && corpus.is_some() {
         snapshots::check(&references)?;
     }

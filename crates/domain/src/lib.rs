@@ -37,7 +37,9 @@ pub use lease::{Lease, Watcher};
 pub use request::{Answer, Choice, Question, Request, RequestKind, RequestState};
 pub use run::{Run, RunEvent, RunState};
 pub use sandbox::{SandboxEvent, SandboxRecord, SandboxState};
-pub use session::{Account, Mode, PrMode, Repository, Role, RunbookVersion, Session, User, VersionStep};
+pub use session::{
+    Account, Extras, Mode, PrMode, Repository, Role, RunbookVersion, Session, SpecFile, User, VersionStep,
+};
 pub use step::{Completion, Failure, Step, StepEvent, StepState};
 pub use text::is_invisible;
 pub use usage::{MicroUsd, Usage};

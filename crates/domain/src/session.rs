@@ -1,7 +1,8 @@
 //! Accounts, people, repositories, sessions and the versions of their runbooks.
 
 use crate::{
-    AccountId, BranchName, Budget, CommitId, RepositoryId, SessionId, SessionNumber, StepId, Timestamp, Usage, UserId,
+    AccountId, BlobHash, BranchName, Budget, CommitId, RepositoryId, SessionId, SessionNumber, StepId, Timestamp,
+    Usage, UserId,
 };
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -95,6 +96,26 @@ impl FromStr for PrMode {
     }
 }
 
+/// What came with a request beside its words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extras {
+    /// What the body of the first pull request begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A specification that the plan is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<SpecFile>,
+}
+
+/// A specification: a text that somebody wrote elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecFile {
+    /// The name of the file.
+    pub name: String,
+    /// Its text.
+    pub text: BlobHash,
+}
+
 /// The unit of work: conversation, runbook, execution, branches and sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -120,6 +141,9 @@ pub struct Session {
     pub draft: bool,
     /// Labels of every pull request.
     pub labels: Vec<String>,
+    /// What came with the request.
+    #[serde(default)]
+    pub extras: Extras,
     /// Where the pull requests go.
     pub target_branch: BranchName,
     /// The target branch's commit when the session was made.

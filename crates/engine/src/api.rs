@@ -4,7 +4,7 @@
 use domain::{
     Action, Answer, BranchName, Budget, Change, ChangeState, CommitId, Event, Failure, MicroUsd, Mode, PrMode,
     RepositoryId, Request as Ask, RequestId, Run, RunId, RunbookVersion, SandboxState, SecretId, Session,
-    SessionNumber, StepState, Timestamp, Usage,
+    SessionNumber, StepState, Timestamp, Usage, UserId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt};
@@ -40,6 +40,8 @@ pub enum Command {
         #[serde(default)]
         repository: Option<String>,
     },
+    /// Sessions of one repository with everything about them, newest first. Answers with [`Reply::Overview`].
+    Overview(Overview),
     /// A session as it is now. Answers with [`Reply::Session`].
     Session {
         /// Which one.
@@ -69,6 +71,25 @@ pub enum Command {
         session: SessionNumber,
         /// What.
         text: String,
+    },
+    /// Says what is wanted next: the agent goes on with the newest open pull request, or with the plan when there is none.
+    /// Answers with [`Reply::Queued`].
+    FollowUp {
+        /// Which session.
+        session: SessionNumber,
+        /// What is wanted.
+        text: String,
+        /// More labels of every pull request.
+        labels: Vec<String>,
+        /// Replaces what the first pull request's body begins with; an empty one takes it away.
+        description: Option<String>,
+        /// The version of the runbook that the person saw; refused when there is another one.
+        expected: Option<i64>,
+    },
+    /// The text of the specification that came with a session's request. Answers with [`Reply::Text`].
+    Spec {
+        /// Which session.
+        session: SessionNumber,
     },
     /// Executes steps; what stands between is taken along. Answers with [`Reply::Queued`].
     Execute {
@@ -259,6 +280,12 @@ pub struct NewSession {
     /// Labels of every pull request.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// What the body of the first pull request begins with.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// A specification that the plan is made from.
+    #[serde(default)]
+    pub spec: Option<Spec>,
     /// The branch to start from and to merge into; the repository's current one when none is given.
     pub target_branch: Option<String>,
     /// What the session may use.
@@ -266,6 +293,32 @@ pub struct NewSession {
     pub budget: Budget,
     /// Who asks; the server's own user when none is given.
     pub requester: Option<Person>,
+}
+
+/// A specification that comes with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The name of the file.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Which sessions are wanted with everything about them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// The repository's name.
+    pub repository: String,
+    /// Only those that this person asked for.
+    pub requester: Option<UserId>,
+    /// Only those with a change on this branch.
+    pub branch: Option<String>,
+    /// Only archived ones, only others, or all.
+    pub archived: Option<bool>,
+    /// So many of the newest are left out.
+    pub skip: i64,
+    /// At most this many.
+    pub limit: i64,
 }
 
 /// A person, as git knows them.
@@ -331,6 +384,8 @@ pub enum Reply {
     },
     /// Sessions with how far they are.
     Sessions(Vec<SessionLine>),
+    /// Sessions with everything about them.
+    Overview(Vec<SessionView>),
     /// A session as it is now.
     Session(Box<SessionView>),
     /// Events in order.
@@ -544,6 +599,9 @@ pub struct Problem {
     /// The same for whoever is at the command line, where it names commands and flags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The newest version of the runbook, when the caller expected another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_version: Option<i64>,
     /// True when something else changed between reading and writing, so that asking again may work.
     #[serde(skip)]
     pub(crate) clash: bool,
@@ -568,7 +626,7 @@ pub enum ProblemCode {
 impl Problem {
     /// A problem with words for what happened.
     pub fn new(code: ProblemCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), mend: None, command: None, clash: false }
+        Self { code, message: message.into(), mend: None, command: None, current_version: None, clash: false }
     }
 
     /// The same with words for what to do next.

@@ -55,6 +55,10 @@ pub(crate) fn merge_subject(session: &str, title: &str, below: &str) -> String {
 /// The body of a change's pull request.
 pub(crate) fn render(body: &Body<'_>) -> String {
     let mut text = String::new();
+    let is_first = body.stack.first().is_none_or(|first| first.id == body.change.id);
+    if let Some(description) = body.session.extras.description.as_ref().filter(|_| is_first) {
+        let _ = writeln!(text, "{description}\n");
+    }
     let name = match body.public_url {
         Some(url) => format!("[{}]({}/{})", body.session.number, url.trim_end_matches('/'), body.session.number),
         None => format!("`{}`", body.session.number),

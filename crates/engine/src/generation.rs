@@ -73,7 +73,7 @@ async fn settle(shared: &Shared, generation: &Generation) -> Result<(), Problem>
     let mut branches = HashMap::new();
     let mut before = None;
     loop {
-        let filter = SessionFilter { archived: Some(false), repository: None, before, limit: PAGE };
+        let filter = SessionFilter { archived: Some(false), before, limit: PAGE, ..SessionFilter::default() };
         let page = shared.store.sessions(shared.account.id, &filter).await?;
         let Some(last) = page.last() else { return Ok(()) };
         before = Some(last.number);

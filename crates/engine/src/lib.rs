@@ -42,8 +42,8 @@ mod worker;
 mod workspace;
 
 pub use api::{
-    Command, Edit, NewSession, Person, Phase, Problem, ProblemCode, PullRequestLine, PullRequestRef, PullRequestView,
-    Reply, SecretLine, Selection, SessionLine, SessionView, StepView,
+    Command, Edit, NewSession, Overview, Person, Phase, Problem, ProblemCode, PullRequestLine, PullRequestRef,
+    PullRequestView, Reply, SecretLine, Selection, SessionLine, SessionView, Spec, StepView,
 };
 pub use backend::Backend;
 pub use engine::{Engine, Parts};

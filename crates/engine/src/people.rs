@@ -3,6 +3,7 @@
 mod again;
 mod budget;
 mod done;
+mod following;
 mod merging;
 mod noticing;
 mod publishing;
@@ -66,8 +67,15 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         Command::Repositories => Ok(Reply::Repositories(shared.store.repositories(shared.account.id).await?)),
         Command::CreateSession(new) => sessions::create(shared, &user, new).await,
         Command::Sessions { archived, all, limit, before, repository } => {
-            let filter = SessionFilter { archived: (!all).then_some(archived), before, limit, repository: None };
+            let filter =
+                SessionFilter { archived: (!all).then_some(archived), before, limit, ..SessionFilter::default() };
             views::sessions(shared, filter, repository.as_deref()).await
+        }
+        Command::Overview(wanted) => views::overview(shared, wanted).await,
+        Command::Spec { session } => views::spec(shared, session).await,
+        Command::FollowUp { session, text, labels, description, expected } => {
+            let said = following::Said { text, labels, description, expected };
+            following::follow_up(shared, &user, session, said).await
         }
         Command::Session { session } => {
             let session = shared.session(session).await?;

@@ -35,7 +35,7 @@ Prove the work: below a step put fenced blocks that check it, with the info stri
 const HOUSE: &str = "You work in a sandbox without a network; the repository is at /code. Runyard commits, pushes and opens pull requests for you: leave your work in the tree and do not run git commands that write.";
 
 /// The first prompt of a session.
-pub(crate) fn plan(session: &Session, note: Option<&str>) -> String {
+pub(crate) fn plan(session: &Session, spec: Option<&(String, String)>, note: Option<&str>) -> String {
     let mut text = format!(
         "{HOUSE}\n\nMake a runbook for this request. Read the code first, as much as you need; change nothing.\n"
     );
@@ -48,6 +48,9 @@ pub(crate) fn plan(session: &Session, note: Option<&str>) -> String {
         "When it is ready, hand it in by calling the tool submit_plan. What it finds wrong, mend and hand in again.\n\n{FORMAT}\n\n# The request\n\n{}\n",
         session.prompt
     );
+    if let Some((name, spec)) = spec {
+        let _ = write!(text, "\n# The specification, {name}\n\n{spec}\n");
+    }
     if let Some(note) = note {
         let _ = write!(text, "\n# On top\n\n{note}\n");
     }

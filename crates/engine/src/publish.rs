@@ -294,12 +294,15 @@ enum Say<'a> {
 async fn write(context: &Context, number: i64, say: Say<'_>) -> Result<PullRequest, Halt> {
     let repository = context.repository().await?;
     for _ in 0..TRIES {
-        let seen = context.shared.forge.get(&repository, number).await?.updated_at;
+        let found = context.shared.forge.get(&repository, number).await?;
+        let seen = found.updated_at;
         context.still_held().await?;
         let edit = match say {
             Say::AsRecorded(mirror, change) => {
                 let (text, base) = (body_of(context, mirror, change).await?, change.base_branch.clone());
-                Edit { body: Some(text), base: Some(base), ..Edit::default() }
+                // People may have put labels of their own onto it.
+                let labels = [found.labels, context.session.labels.clone()].concat();
+                Edit { body: Some(text), base: Some(base), labels: Some(labels), ..Edit::default() }
             }
             Say::Ready(title) => {
                 Edit { title: Some(title.to_owned()), draft: Some(context.session.draft), ..Edit::default() }

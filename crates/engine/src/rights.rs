@@ -55,7 +55,9 @@ impl Command {
         match self {
             Self::Repositories
             | Self::Sessions { .. }
+            | Self::Overview(_)
             | Self::Session { .. }
+            | Self::Spec { .. }
             | Self::Events { .. }
             | Self::Output { .. }
             | Self::Versions { .. }
@@ -65,6 +67,7 @@ impl Command {
             | Self::PullRequestDiff { .. } => Right::Look,
             Self::CreateSession(_)
             | Self::Message { .. }
+            | Self::FollowUp { .. }
             | Self::Execute { .. }
             | Self::Stop { .. }
             | Self::Retry { .. }

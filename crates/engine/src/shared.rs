@@ -162,6 +162,17 @@ impl Shared {
     }
 }
 
+/// The name and the text of the specification that came with a session's request.
+pub(crate) async fn spec_of(shared: &Shared, session: &Session) -> Result<Option<(String, String)>, StoreError> {
+    let Some(spec) = &session.extras.spec else { return Ok(None) };
+    let bytes = shared
+        .store
+        .blob(spec.text)
+        .await?
+        .ok_or_else(|| StoreError::Missing { what: "specification", id: session.number.to_string() })?;
+    Ok(Some((spec.name.clone(), String::from_utf8_lossy(&bytes).into_owned())))
+}
+
 /// The user with this mail address, made when there is none.
 pub(crate) async fn ensure_user(
     store: &dyn Store,

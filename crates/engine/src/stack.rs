@@ -358,6 +358,7 @@ mod tests {
             pr_mode,
             draft: false,
             labels: Vec::new(),
+            extras: domain::Extras::default(),
             target_branch: "main".parse().expect("a branch"),
             base: commit('0'),
             budget: Budget::default(),

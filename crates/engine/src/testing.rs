@@ -1,6 +1,7 @@
 //! A house for tests: a real repository, one record, and servers with data directories of their own, whose work is done
 //! step by step.
 
+mod brought;
 mod given_up;
 mod left_over;
 mod lost_notes;
@@ -155,6 +156,7 @@ impl House {
             pr_mode,
             draft: false,
             labels: Vec::new(),
+            extras: domain::Extras::default(),
             target_branch: "main".parse().expect("a branch"),
             base: self.tip("main").expect("a commit"),
             budget: Budget::default(),

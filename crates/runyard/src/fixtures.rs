@@ -182,6 +182,7 @@ pub fn session() -> Session {
         pr_mode: PrMode::StackedPr,
         draft: false,
         labels: Vec::new(),
+        extras: domain::Extras::default(),
         target_branch: branch("main"),
         base: commit('0'),
         budget: Budget::default(),

@@ -20,6 +20,7 @@ mod time;
 
 pub use desk::{Desk, PeopleCommand, PeopleReply};
 pub use graphql::definition;
+pub use http::document;
 pub use ipnet::IpNet;
 pub use listen::{Limits, Listening, Proxies, ProxyHeader, TlsError, TlsFiles};
 pub use origin::BadAddress;

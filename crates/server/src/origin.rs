@@ -79,9 +79,14 @@ impl Origins {
     pub fn own_page(&self, method: &Method, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
         let own = match *method {
             Method::GET | Method::HEAD => !headers.contains_key(header::ORIGIN) || self.is_own(headers),
-            _ => self.is_own(headers) && headers.get("x-runyard").is_some_and(|value| value == "1"),
+            _ => self.is_own(headers) && is_meant(headers),
         };
         if own { Ok(()) } else { Err(ForeignOrigin) }
+    }
+
+    /// The same for what is made for programs: it is not read by following a link either.
+    pub fn own_program(&self, method: &Method, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
+        if is_meant(headers) { self.own_page(method, headers) } else { Err(ForeignOrigin) }
     }
 
     /// The same for a request that opens a WebSocket: a browser always says where that is from.
@@ -97,6 +102,10 @@ impl Origins {
                 .and_then(|scheme| origin.strip_prefix(scheme))
                 .is_some_and(|host| self.hosts.iter().any(|it| it == host))
     }
+}
+
+fn is_meant(headers: &HeaderMap) -> bool {
+    headers.get("x-runyard").is_some_and(|value| value == "1")
 }
 
 #[cfg(test)]

@@ -208,6 +208,12 @@ pub struct SessionFilter {
     pub repository: Option<RepositoryId>,
     /// Only those with numbers below this one: for paging.
     pub before: Option<SessionNumber>,
+    /// Only those that this person asked for.
+    pub requester: Option<UserId>,
+    /// Only those with a change on this branch.
+    pub branch: Option<String>,
+    /// So many of the newest are left out.
+    pub skip: i64,
     /// At most this many; 0 means 50.
     pub limit: i64,
 }
@@ -317,6 +323,13 @@ pub enum Write {
     },
     /// Sets the session's title.
     Title(String),
+    /// Sets what its pull requests are labelled with, and what the first one's body begins with.
+    Describe {
+        /// All labels.
+        labels: Vec<String>,
+        /// The text.
+        description: Option<String>,
+    },
     /// Notes an intended or a finished act outside under a key that is unique within the session; the same key again
     /// replaces what was noted.
     Journal(String, serde_json::Value),

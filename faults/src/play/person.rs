@@ -124,6 +124,8 @@ impl<'a> Person<'a> {
             pr_mode: None,
             draft: None,
             labels: Vec::new(),
+            description: None,
+            spec: None,
             target_branch: None,
             budget: domain::Budget::default(),
             requester: None,

@@ -76,6 +76,7 @@ impl Rows {
             pr_mode: PrMode::SinglePr,
             draft: false,
             labels: Vec::new(),
+            extras: domain::Extras::default(),
             target_branch: fits("main"),
             base: commit_id(None),
             budget: Budget::default(),

@@ -310,6 +310,7 @@ impl World {
             pr_mode: PrMode::SinglePr,
             draft: false,
             labels: Vec::new(),
+            extras: domain::Extras::default(),
             target_branch: "main".parse().expect("a branch"),
             base: "0".repeat(40).parse().expect("a commit"),
             budget: Budget::default(),

@@ -8,6 +8,7 @@ use crate::{
     halt::Halt,
     people, prompt,
     queue::{self, Unfinished},
+    shared::spec_of,
     workspace,
 };
 use agent::{OwnCall, Phase, ToolSpec};
@@ -36,7 +37,8 @@ pub(super) async fn plan(context: &Arc<Context>) -> Result<(), Halt> {
     let place = workspace::acquire(context).await?;
     let tools = Arc::new(PlanTools { context: context.clone(), run: run.id });
     let note: Option<String> = context.journal(&queue::note_key(context.action.id)).await?;
-    let mut words = prompt::plan(&context.session, note.as_deref());
+    let spec = spec_of(&context.shared, &context.session).await?;
+    let mut words = prompt::plan(&context.session, spec.as_ref(), note.as_deref());
     for round in 0..=REMINDERS {
         let stage = if round == 0 { "plan".to_owned() } else { format!("remind-{round}") };
         let what = Talk {

@@ -1,22 +1,25 @@
 //! Repositories and new sessions.
 
-use super::steering::checked_text;
+use super::{following::checked_description, steering::checked_text};
 use crate::{
-    NewSession, Problem, ProblemCode, Reply,
+    NewSession, Problem, ProblemCode, Reply, Spec,
     halt::chain,
     kept,
     queue::queued,
     shared::{Shared, ensure_user},
 };
 use domain::{
-    ActionKind, Actor, BranchName, EventPayload, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role, Session,
-    SessionId, SessionNumber, Usage, User,
+    ActionKind, Actor, BranchName, EventPayload, Extras, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role,
+    Session, SessionId, SessionNumber, SpecFile, Usage, User,
 };
 use forge::Forge;
 use std::path::{Path, PathBuf};
 
 /// Longest title that is made from a request, in characters.
 const TITLE_LENGTH: usize = 72;
+
+/// Longest specification in bytes.
+const LONGEST_SPEC: usize = 512 * 1024;
 
 impl From<forge::Error> for Problem {
     fn from(error: forge::Error) -> Self {
@@ -135,6 +138,8 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         None => None,
     };
     let labels = checked_labels(&new.labels)?;
+    let description = new.description.as_deref().map(checked_description).transpose()?.flatten();
+    let spec = new.spec.as_ref().map(checked_spec).transpose()?;
     if shared.keys.model_key(shared.account.id).await?.is_none() {
         return Err(Problem::new(ProblemCode::Environment, "there is no key for the Messages API").mend(
             "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file, or store \
@@ -190,7 +195,7 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         .command("choose stacked_pr or single_pr, or leave out --one-shot"));
     }
     let settings = &shared.settings;
-    let session = Session {
+    let mut session = Session {
         id: SessionId::new(shared.mint.as_ref()),
         number: SessionNumber(0),
         account: shared.account.id,
@@ -202,6 +207,7 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         pr_mode,
         draft: new.draft.unwrap_or(settings.draft),
         labels,
+        extras: Extras { description, spec: None },
         target_branch,
         base,
         budget: domain::Budget {
@@ -217,6 +223,10 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         archived: false,
         created_at: shared.now(),
     };
+    if let Some(Spec { name, text }) = spec {
+        let text = shared.store.put_blob(text.as_bytes()).await?;
+        session.extras.spec = Some(SpecFile { name: name.clone(), text });
+    }
     mirror.keep(&kept::base(session.id)?, &session.base).await?;
     let action = queued(shared, &session, &[], 0, ActionKind::Plan, Some(requester.id));
     let mut events = vec![EventPayload::Message { from: Actor::Person(requester.id), run: None, text: prompt }];
@@ -228,19 +238,34 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
 }
 
 /// Labels in the given order, each once.
-fn checked_labels(labels: &[String]) -> Result<Vec<String>, Problem> {
+pub(super) fn checked_labels(labels: &[String]) -> Result<Vec<String>, Problem> {
     let mut kept: Vec<String> = Vec::new();
     for label in labels {
         let label = label.trim();
-        if label.is_empty() || label.len() > 50 || label.chars().any(char::is_control) {
+        if label.is_empty() || label.chars().count() > 50 || label.chars().any(char::is_control) {
             return Err(Problem::new(ProblemCode::BadRequest, format!("`{}` is not a label", label.escape_debug()))
-                .mend("a label has 1 to 50 bytes and no control characters"));
+                .mend("a label has 1 to 50 characters and no control characters"));
         }
         if !kept.iter().any(|known| known == label) {
             kept.push(label.to_owned());
         }
     }
     Ok(kept)
+}
+
+/// A specification that is not too long, with a name that is one.
+fn checked_spec(spec: &Spec) -> Result<&Spec, Problem> {
+    let Spec { name, text } = spec;
+    if name.trim().is_empty() || name.chars().count() > 200 || name.chars().any(|c| c.is_control() || c == '/') {
+        return Err(Problem::new(ProblemCode::BadRequest, format!("`{}` is not a file's name", name.escape_debug()))
+            .mend("give one like `SPEC.md`, without folders"));
+    }
+    if text.len() > LONGEST_SPEC {
+        let told = format!("the specification has {} KiB, the limit is {} KiB", text.len() / 1024, LONGEST_SPEC / 1024);
+        return Err(Problem::new(ProblemCode::BadRequest, told)
+            .mend("put long material into a file of the repository and name the file"));
+    }
+    Ok(spec)
 }
 
 /// The given title, else the request's first line, cut at a word.

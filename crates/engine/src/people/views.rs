@@ -1,8 +1,10 @@
 //! What people see of sessions.
 
 use crate::{
-    Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, carried, selection::is_below,
-    shared::Shared, waits::Waits,
+    Overview, Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, carried,
+    selection::is_below,
+    shared::{Shared, spec_of},
+    waits::Waits,
 };
 use domain::{
     ActionKind, ActionState, Change, ExecId, RequestState, Run, RunId, RunState, RunbookVersion, Session, SessionId,
@@ -66,6 +68,38 @@ async fn standing(shared: &Shared, session: SessionId) -> Result<(Phase, Vec<Ste
     let views =
         runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &[], &[], &HashMap::new()));
     Ok((phase_of(&views, &queue, &runs, waits, runbook.as_ref()), views))
+}
+
+/// Sessions of one repository with everything about them, newest first.
+pub(super) async fn overview(shared: &Shared, wanted: Overview) -> Result<Reply, Problem> {
+    let known = shared.store.repositories(shared.account.id).await?;
+    let repository = known.iter().find(|repository| repository.name == wanted.repository).ok_or_else(|| {
+        let told = format!("no repository is registered as `{}`", wanted.repository.escape_debug());
+        Problem::new(ProblemCode::NotFound, told)
+    })?;
+    let filter = SessionFilter {
+        archived: wanted.archived,
+        repository: Some(repository.id),
+        before: None,
+        requester: wanted.requester,
+        branch: wanted.branch,
+        skip: wanted.skip.max(0),
+        limit: wanted.limit.clamp(1, 1000),
+    };
+    let mut views = Vec::new();
+    for found in shared.store.sessions(shared.account.id, &filter).await? {
+        views.push(session(shared, found).await?);
+    }
+    Ok(Reply::Overview(views))
+}
+
+/// The text of the specification that came with a session's request.
+pub(super) async fn spec(shared: &Shared, session: SessionNumber) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    match spec_of(shared, &session).await? {
+        Some((_, text)) => Ok(Reply::Text(text)),
+        None => Err(Problem::new(ProblemCode::NotFound, format!("no specification came with {}", session.number))),
+    }
 }
 
 /// One session as it is now.

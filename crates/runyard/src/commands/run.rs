@@ -28,6 +28,8 @@ pub async fn run(app: &mut App, args: RunArgs) -> Result<Exit, Failure> {
         pr_mode: args.pr_mode,
         draft: args.draft.then_some(true),
         labels: args.labels,
+        description: None,
+        spec: None,
         target_branch: args.target_branch.map(String::from),
         budget: Budget {
             cost: args.budget_usd,

@@ -188,6 +188,8 @@ impl SessionMutations {
             pr_mode: input.pr_mode.map(Into::into),
             draft: input.draft,
             labels: input.labels.unwrap_or_default(),
+            description: None,
+            spec: None,
             target_branch: input.target_branch,
             budget,
             requester: call.caller.person(),

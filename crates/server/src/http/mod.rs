@@ -5,8 +5,11 @@ mod graphql;
 mod headers;
 mod measure;
 mod problem;
+mod rest;
 mod sign_in;
 mod socket;
+
+pub use rest::document;
 
 use crate::{
     gate::{Caller, Proof},
@@ -58,6 +61,7 @@ pub fn router(app: App) -> Router {
         .route("/auth/link/{value}", get(sign_in::link).post(sign_in::use_link));
     Router::new()
         .merge(auth)
+        .merge(rest::router())
         .route("/graphql", post(graphql::answer))
         .route("/graphql/ws", get(socket::open))
         .route("/healthz", get(|| async { "ok\n" }))

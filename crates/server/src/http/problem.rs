@@ -6,8 +6,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use engine::{Problem, ProblemCode};
+use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// An answer with a status, a code for programs and a sentence for people.
 #[derive(Debug)]
@@ -16,13 +18,22 @@ pub struct Answer {
     code: &'static str,
     message: String,
     field: Option<&'static str>,
+    mend: Option<String>,
+    versions: Option<Box<Versions>>,
     retry_after: Option<Duration>,
+}
+
+/// The newest version of a runbook, and the one that the caller expected.
+#[derive(Debug)]
+struct Versions {
+    current: i64,
+    expected: Option<i64>,
 }
 
 impl Answer {
     /// What was not done, and why.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), field: None, retry_after: None }
+        Self { status, code, message: message.into(), field: None, mend: None, versions: None, retry_after: None }
     }
 
     /// The request makes no sense as it is.
@@ -36,10 +47,57 @@ impl Answer {
         self
     }
 
+    /// The version that the caller expected, when there is another one.
+    pub fn expected(mut self, version: Option<i64>) -> Self {
+        if let Some(versions) = &mut self.versions {
+            versions.expected = version;
+        }
+        self
+    }
+
     /// When to try again.
     pub fn after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+}
+
+/// What was not done, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Refused {
+    /// A word for programs, such as `not-found`.
+    error: &'static str,
+    /// A sentence for people.
+    message: String,
+    /// The field that is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+    /// With `stale-runbook-version`: the newest version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_version: Option<i64>,
+    /// With `stale-runbook-version`: the version that the caller expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_version: Option<i64>,
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        let (status, code) = match problem.code {
+            ProblemCode::BadRequest => (StatusCode::BAD_REQUEST, "bad-request"),
+            ProblemCode::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            ProblemCode::Conflict if problem.current_version.is_some() => {
+                (StatusCode::CONFLICT, "stale-runbook-version")
+            }
+            ProblemCode::Conflict => (StatusCode::CONFLICT, "conflict"),
+            ProblemCode::Environment => (StatusCode::SERVICE_UNAVAILABLE, "environment"),
+            ProblemCode::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        let Problem { message, mend, current_version, .. } = problem;
+        let versions = current_version.map(|current| Box::new(Versions { current, expected: None }));
+        Self { mend, versions, ..Self::new(status, code, message) }
     }
 }
 
@@ -71,11 +129,14 @@ impl From<store::StoreError> for Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.code, "message": self.message });
-        if let Some(field) = self.field {
-            body["field"] = field.into();
+        let Self { status, code, message, field, mend, versions, .. } = self;
+        let (current_version, expected_version) =
+            versions.map_or((None, None), |versions| (Some(versions.current), versions.expected));
+        let told = Refused { error: code, message, field, mend, current_version, expected_version };
+        let mut response = (status, Json(told)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        let mut response = (self.status, Json(body)).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = HeaderValue::from(wait.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

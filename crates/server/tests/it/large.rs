@@ -107,6 +107,7 @@ impl AtRest {
             pr_mode: PrMode::StackedPr,
             draft: false,
             labels: vec!["api".to_owned()],
+            extras: domain::Extras::default(),
             target_branch: "main".parse().expect("a branch"),
             base: "a".repeat(40).parse().expect("a commit"),
             budget: Budget::default(),

@@ -17,6 +17,8 @@ use uuid::Uuid;
 /// One session, `r/1`, and its events.
 pub struct StandIn {
     pub asked: Mutex<Vec<(Option<String>, Command)>>,
+    /// What is different about the session.
+    pub twist: Mutex<fn(&mut SessionView)>,
     events: Mutex<Vec<Event>>,
     changed: watch::Sender<()>,
 }
@@ -27,7 +29,12 @@ fn id(n: u128) -> Uuid {
 
 impl StandIn {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { asked: Mutex::default(), events: Mutex::default(), changed: watch::Sender::new(()) })
+        Arc::new(Self {
+            asked: Mutex::default(),
+            twist: Mutex::new(|_| {}),
+            events: Mutex::default(),
+            changed: watch::Sender::new(()),
+        })
     }
 
     /// Something happens in the session.
@@ -59,7 +66,7 @@ impl StandIn {
             seconds: 0,
         };
         let steps = vec![step(50, "1", "Schema", false), step(51, "1.1", "Add the schema", true)];
-        SessionView {
+        let mut view = SessionView {
             session: Session {
                 id: SessionId(id(1)),
                 number: SessionNumber(1),
@@ -72,6 +79,7 @@ impl StandIn {
                 pr_mode: PrMode::StackedPr,
                 draft: false,
                 labels: vec!["api".to_owned()],
+                extras: domain::Extras::default(),
                 target_branch: "main".parse().expect("a branch"),
                 base: "0".repeat(40).parse().expect("a commit"),
                 budget: Budget::default(),
@@ -94,7 +102,10 @@ impl StandIn {
             changes: Vec::new(),
             open_requests: Vec::new(),
             sandbox: None,
-        }
+        };
+        let twist = *self.twist.lock().expect("no test panicked");
+        twist(&mut view);
+        view
     }
 }
 
@@ -145,6 +156,21 @@ impl Backend for StandIn {
                 });
                 Ok(Reply::Sessions(lines.collect()))
             }
+            Command::Overview(wanted) if wanted.repository != "shop" => Err(nothing("repository")),
+            Command::Overview(wanted) => {
+                let shown = wanted.skip == 0 && wanted.branch.is_none() && wanted.archived != Some(true);
+                Ok(Reply::Overview(shown.then(|| self.view()).into_iter().collect()))
+            }
+            Command::Spec { session } => known(*session).map(|()| Reply::Text("# Spec\n".to_owned())),
+            Command::FollowUp { session, expected, .. } => known(*session).and_then(|()| match expected {
+                None | Some(1) => Ok(Reply::Queued(vec!["answer".to_owned()])),
+                Some(expected) => {
+                    let mut problem =
+                        Problem::new(ProblemCode::Conflict, format!("there is version 1, not {expected}"));
+                    problem.current_version = Some(1);
+                    Err(problem)
+                }
+            }),
             Command::Session { session } => known(*session).map(|()| Reply::Session(Box::new(self.view()))),
             Command::Events { session, after, limit } => known(*session).map(|()| {
                 let events = self.events.lock().expect("no test panicked");

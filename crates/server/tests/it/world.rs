@@ -39,10 +39,18 @@ impl World {
     }
 
     pub async fn listening(listen: Listening) -> Self {
-        let store = Arc::new(MemoryStore::new());
-        store.account(&Account { id: ACCOUNT, name: "default".to_owned() }).await.expect("an account");
+        Self::of(Arc::new(MemoryStore::new()), ACCOUNT, listen).await
+    }
+
+    /// A server of another account with the same record.
+    pub async fn beside(&self) -> Self {
+        Self::of(self.store.clone(), AccountId(Uuid::from_u128(99)), here()).await
+    }
+
+    async fn of(store: Arc<MemoryStore>, account: AccountId, listen: Listening) -> Self {
+        store.account(&Account { id: account, name: account.to_string() }).await.expect("an account");
         let stand_in = StandIn::new();
-        let server = Server::start(parts(&stand_in, &store, listen)).await.expect("starts");
+        let server = Server::start(Parts { account, ..parts(&stand_in, &store, listen) }).await.expect("starts");
         Self::with(server, stand_in, store)
     }
 

@@ -109,6 +109,10 @@ impl Clean for Write {
                 Self::Stdin(line)
             }
             Self::Title(title) => Self::Title(text(title)),
+            Self::Describe { labels, description } => Self::Describe {
+                labels: labels.iter().map(|label| text(label)).collect(),
+                description: description.as_deref().map(text),
+            },
             Self::Journal(key, note) => Self::Journal(text(key), note.without(redactor)?),
             Self::Step { .. }
             | Self::Action { .. }

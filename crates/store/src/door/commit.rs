@@ -167,6 +167,9 @@ impl Writing<'_> {
                 self.put_session(|session| (session.budget, session.run_budget) = (budget, run)).await
             }
             Write::Title(title) => self.put_session(|session| session.title = title).await,
+            Write::Describe { labels, description } => {
+                self.put_session(|session| (session.labels, session.extras.description) = (labels, description)).await
+            }
             Write::Journal(key, note) => self.rows.put_note(self.session, &key, &note).await,
         }
     }

@@ -32,14 +32,22 @@ impl SessionRows for MemoryRows {
     }
 
     async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>> {
+        let works_on = |session, branch: &str| {
+            let mut changes = self.tables.changes.values();
+            changes.any(|change| change.session == session && change.branch.as_str() == branch)
+        };
         let rows = pick(&self.tables.sessions, |(session, _)| {
             session.account == account
                 && filter.archived.is_none_or(|archived| session.archived == archived)
                 && filter.repository.is_none_or(|repository| session.repository == repository)
                 && filter.before.is_none_or(|before| session.number < before)
+                && filter.requester.is_none_or(|requester| session.requester == requester)
+                && filter.branch.as_ref().is_none_or(|branch| works_on(session.id, branch))
         });
         let mut sessions: Vec<_> = rows.into_iter().map(|(session, _)| session).collect();
         sessions.sort_by_key(|session| std::cmp::Reverse(session.number));
+        let skip = usize::try_from(filter.skip).unwrap_or(0).min(sessions.len());
+        sessions.drain(..skip);
         sessions.truncate(usize::try_from(filter.limit).unwrap_or(0));
         Ok(sessions)
     }
@@ -61,6 +69,8 @@ impl SessionRows for MemoryRows {
                 archived: session.archived,
                 budget: session.budget,
                 run_budget: session.run_budget,
+                labels: session.labels.clone(),
+                extras: session.extras.clone(),
                 ..old
             };
             self.put(|tables| &mut tables.sessions, session.id, (new, served));

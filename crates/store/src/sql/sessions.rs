@@ -18,7 +18,7 @@ macro_rules! sessions_where {
     ($rest:literal) => {
         concat!(
             "SELECT id, number, account, repository, requester, title, prompt, mode, pr_mode, draft, labels,
-                target_branch, base, budget, run_budget, agent_session, version, last_event, usage, archived,
+                extras, target_branch, base, budget, run_budget, agent_session, version, last_event, usage, archived,
                 created_at
              FROM sessions WHERE ",
             $rest
@@ -31,23 +31,25 @@ statements! {
         "SELECT CAST(coalesce(sum(last_event), 0) + count(*) AS BIGINT) FROM sessions WHERE account = $1";
     ADD_SESSION("add a session") =
         "INSERT INTO sessions (id, number, account, repository, requester, title, prompt, mode, pr_mode, draft, labels,
-            target_branch, base, budget, run_budget, agent_session, version, last_event, usage, archived, created_at,
+            extras, target_branch, base, budget, run_budget, agent_session, version, last_event, usage, archived, created_at,
             served)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
             (SELECT coalesce(max(served), 0) FROM sessions))";
     ADD_LEASE("add a lease") = "INSERT INTO leases (session, account, owner, epoch, beat) VALUES ($1, $2, NULL, 0, 0)";
     SESSION("read a session") = sessions_where!("id = $1");
     SESSION_NUMBERED("read a session") = sessions_where!("account = $1 AND number = $2");
     SESSIONS("list sessions") = sessions_where!(
         "account = $1 AND (archived = $2 OR $2 IS NULL) AND (repository = $3 OR $3 IS NULL)
-            AND (number < $4 OR $4 IS NULL)
-         ORDER BY number DESC LIMIT $5"
+            AND (number < $4 OR $4 IS NULL) AND (requester = $6 OR $6 IS NULL)
+            AND (EXISTS (SELECT 1 FROM changes WHERE changes.session = sessions.id AND branch = $7) OR $7 IS NULL)
+         ORDER BY number DESC LIMIT $5 OFFSET $8"
     );
     TAKE_EVENT_NUMBERS("number events") =
         "UPDATE sessions SET last_event = last_event + $2 WHERE id = $1 RETURNING last_event";
     LAST_EVENT("read a session") = "SELECT last_event FROM sessions WHERE id = $1";
     PUT_SESSION("write a session") =
-        "UPDATE sessions SET title = $2, version = $3, usage = $4, archived = $5, budget = $6, run_budget = $7
+        "UPDATE sessions SET title = $2, version = $3, usage = $4, archived = $5, budget = $6, run_budget = $7,
+            labels = $8, extras = $9
          WHERE id = $1";
     ADD_EVENT("add an event") = "INSERT INTO events (session, number, at, payload) VALUES ($1, $2, $3, $4)";
     EVENTS("read events") =
@@ -89,6 +91,7 @@ impl SessionRows for SqlRows {
             word(&new.pr_mode)?,
             new.draft,
             json(&new.labels)?,
+            json(&new.extras)?,
             &new.target_branch,
             &new.base,
             json(&new.budget)?,
@@ -122,7 +125,16 @@ impl SessionRows for SqlRows {
     }
 
     async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
-        let values = values![account, filter.archived, filter.repository, filter.before, filter.limit];
+        let values = values![
+            account,
+            filter.archived,
+            filter.repository,
+            filter.before,
+            filter.limit,
+            filter.requester,
+            filter.branch.as_deref(),
+            filter.skip,
+        ];
         self.all(&SESSIONS, values).await?.iter().map(session).collect()
     }
 
@@ -140,6 +152,8 @@ impl SessionRows for SqlRows {
             session.archived,
             json(&session.budget)?,
             json(&session.run_budget)?,
+            json(&session.labels)?,
+            json(&session.extras)?,
         ];
         self.write(&PUT_SESSION, values).await.map(drop)
     }
@@ -239,6 +253,7 @@ fn session(row: &Row) -> Result<Session, StoreError> {
         pr_mode: columns.word()?,
         draft: columns.bool()?,
         labels: columns.json()?,
+        extras: columns.json()?,
         target_branch: columns.branch()?,
         base: columns.commit()?,
         budget: columns.json()?,

@@ -56,6 +56,7 @@ enum Part {
     Archive(bool),
     Budget(u64),
     Title(u8),
+    Describe(u8),
     Journal(i64),
 }
 
@@ -102,6 +103,7 @@ fn part() -> impl Strategy<Value = Part> {
         1 => any::<bool>().prop_map(Part::Archive),
         1 => (0..3_u64).prop_map(Part::Budget),
         1 => (0..3_u8).prop_map(Part::Title),
+        1 => (0..3_u8).prop_map(Part::Describe),
         1 => (0..9_i64).prop_map(Part::Journal),
     ]
 }
@@ -307,6 +309,9 @@ async fn write(model: &dyn Store, session: u32, part: &Part) -> Write {
             Write::Budget { session, run: domain::Budget { tokens: Some(7), ..session } }
         }
         Part::Title(n) => Write::Title(format!("title {n}\0")),
+        Part::Describe(n) => {
+            Write::Describe { labels: vec![format!("{n}\0")], description: (n > 0).then(|| format!("{n}\0")) }
+        }
         Part::Journal(n) => Write::Journal("k".to_owned(), serde_json::json!({ "n": n, "\0": ["\0"] })),
     }
 }

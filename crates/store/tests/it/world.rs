@@ -75,6 +75,7 @@ pub fn session(account: u32, n: u32) -> Session {
         pr_mode: PrMode::StackedPr,
         draft: false,
         labels: vec!["one".to_owned(), "zwei".to_owned()],
+        extras: domain::Extras::default(),
         target_branch: branch("main"),
         base: commit_id(1),
         budget: Budget { tokens: Some(1_000_000), ..Budget::default() },
