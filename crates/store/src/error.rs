@@ -78,7 +78,7 @@ impl StoreError {
         let Self::Database { source, .. } = self else { return false };
         let error = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
         // SQLite's SQLITE_FULL, PostgreSQL's disk_full.
-        error.and_then(|error| error.code()).is_some_and(|code| code == "13" || code == "53100")
+        error.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "13" || code == "53100")
     }
 
     /// True when trying the same again later may help.
