@@ -175,5 +175,5 @@ async fn a_small_disk_is_full_and_has_room_again() {
     disk.fill();
     disk.make_room();
     let probe: &Path = &disk.0.join("probe");
-    std::fs::write(probe, [b'x'; 1 << 16]).expect("there is room");
+    std::fs::write(probe, vec![b'x'; 1 << 16]).expect("there is room");
 }

@@ -226,10 +226,8 @@ impl Core {
                     self.send(answer_key(&id), &wire::hook_defer(&id), out);
                 }
                 (Via::Hook, Alone::No) => {
-                    let (reason, why) = match call.subagent {
-                        true => (NOBODY, Withdrawn::Over),
-                        false => (REPEAT_ALONE, Withdrawn::ToBeRepeated),
-                    };
+                    let (reason, why) =
+                        if call.subagent { (NOBODY, Withdrawn::Over) } else { (REPEAT_ALONE, Withdrawn::ToBeRepeated) };
                     out.push(Output::Cancel { request: id.clone(), tool_use_id: call.tool_use_id, why });
                     self.deny(&id, reason, false, out);
                 }
