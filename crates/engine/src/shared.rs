@@ -212,6 +212,6 @@ impl From<StoreError> for Problem {
         }
         let clash = matches!(error, StoreError::Stale { .. } | StoreError::Refused(_));
         let mend = error.is_full().then(|| "make room on the disk of the database, and ask again".to_owned());
-        Self { clash, mend, ..Self::new(code, message) }
+        Self { mend, clash, ..Self::new(code, message) }
     }
 }
