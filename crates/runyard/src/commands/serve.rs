@@ -22,7 +22,7 @@ pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
         _ => None,
     };
     if let (Some(pages), Some(desk)) = (&pages, &server.desk) {
-        desk.reached_at(&pages.url());
+        desk.reached_at(pages.url());
     }
     let (pid, dir) = (std::process::id(), app.config.data_dir.display());
     let text = format!("serving {dir} with {} workers (process {pid}); Ctrl-C stops", app.config.values.workers.0);

@@ -9,7 +9,7 @@ use domain::{
 };
 use engine::{AgentSettings, Backend, Command, Engine, Parts, Person, Problem, Reply, Secrets, Settings, ToolRules};
 use futures::stream::{BoxStream, StreamExt as _};
-use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 use store::{Fence, PullRequest, PullRequestState, PullRequests as _, SqlStore, Store as _, StoreOptions, Write};
 use uuid::Uuid;
 
@@ -125,7 +125,8 @@ impl AtRest {
         let mut steps = Vec::new();
         for n in 0..size.steps {
             let title = format!("Move caller {n}");
-            text += &format!("\n### Step {}: {title}\nCall the new interface.\n- `src/caller{n}.rs`\n", n + 1);
+            let at = n + 1;
+            let _ = write!(text, "\n### Step {at}: {title}\nCall the new interface.\n- `src/caller{n}.rs`\n");
             steps.push(VersionStep { id: step(n), number: (n + 1).to_string(), title, leaf: true });
         }
         let mut writes = Vec::new();
