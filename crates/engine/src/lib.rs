@@ -22,6 +22,7 @@ mod markup;
 mod nowhere;
 mod people;
 mod pre_execution;
+mod problem;
 mod process;
 mod prompt;
 mod publish;
@@ -42,11 +43,12 @@ mod worker;
 mod workspace;
 
 pub use api::{
-    Command, Edit, NewSession, Overview, Person, Phase, Problem, ProblemCode, PullRequestLine, PullRequestRef,
-    PullRequestView, Reply, SecretLine, Selection, SessionLine, SessionView, Spec, StepView,
+    Command, Edit, NewSession, Overview, Person, Phase, PullRequestLine, PullRequestRef, PullRequestView, Reply,
+    SecretLine, Selection, SessionLine, SessionView, Spec, StepView,
 };
 pub use backend::Backend;
 pub use engine::{Engine, Parts};
+pub use problem::{Problem, ProblemCode};
 pub use rights::{Right, may};
 pub use settings::{AgentSettings, Settings, ToolRules};
 pub use vault::Secrets;

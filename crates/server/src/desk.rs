@@ -99,7 +99,7 @@ impl Desk {
                     let mend = if known.active { "reset-password" } else { "activate" };
                     let message = format!("{} is there already, as {}", email, known.user.name);
                     let known = Problem::new(ProblemCode::Conflict, message);
-                    return Err(known.mend(format!("did you mean: runyard user {mend} {email}")));
+                    return Err(known.command(format!("did you mean: runyard user {mend} {email}")));
                 }
                 self.link(LinkPurpose::Invitation, email, role).await
             }
@@ -107,7 +107,7 @@ impl Desk {
                 let member = self.named(&email).await?;
                 if !member.active {
                     let away = Problem::new(ProblemCode::Conflict, format!("{} was sent away", member.user.email));
-                    return Err(away.mend(format!("let them in again: runyard user activate {}", member.user.email)));
+                    return Err(away.command(format!("let them in again: runyard user activate {}", member.user.email)));
                 }
                 self.link(LinkPurpose::PasswordReset, member.user.email, member.user.role).await
             }
@@ -130,7 +130,7 @@ impl Desk {
         changed.map(PeopleReply::Person).map_err(|error| match error {
             StoreError::LastAdmin => {
                 let last = Problem::new(ProblemCode::Conflict, format!("{} is the last admin", member.user.email));
-                last.mend("make somebody else an admin first: runyard user role MAIL admin")
+                last.command("make somebody else an admin first: runyard user role MAIL admin")
             }
             other => other.into(),
         })
@@ -140,7 +140,7 @@ impl Desk {
         let found = self.find(email.trim()).await?;
         found.ok_or_else(|| {
             let nobody = Problem::new(ProblemCode::NotFound, format!("there is nobody with the address {email:?}"));
-            nobody.mend("`runyard user list` shows everybody; `runyard user invite` lets somebody in")
+            nobody.command("`runyard user list` shows everybody; `runyard user invite` lets somebody in")
         })
     }
 
