@@ -10,6 +10,7 @@ import {
   useState,
 } from 'react'
 import { phaseLook, State } from '../ui/State'
+import { Text } from '../ui/Text'
 import { useAllCommands } from './commands'
 import { Keys } from './HelpSheet'
 import { sessionsQuery } from './queries'
@@ -68,9 +69,11 @@ export function Palette({ onClose }: { onClose: () => void }) {
       line: (
         <>
           <State look={phaseLook(session.phase)} />
-          <span className="grow clip">{session.title}</span>
+          <span className="grow clip">
+            <Text>{session.title}</Text>
+          </span>
           <span className="muted small">
-            {session.repository} · r/{session.number}
+            <Text>{session.repository}</Text> · r/{session.number}
           </span>
         </>
       ),

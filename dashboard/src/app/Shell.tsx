@@ -8,6 +8,8 @@ import { onReturn, subscribe } from '../graphql/live'
 import icon from '../icon.svg'
 import { Button, Kbd, Menu, MenuItem } from '../ui/controls'
 import { State, WAITS } from '../ui/State'
+import { marked } from '../ui/safe-text'
+import { Text } from '../ui/Text'
 import { Toasts } from '../ui/toast'
 import { Banner } from './Banner'
 import { listenForKeys, useCommands } from './commands'
@@ -112,7 +114,9 @@ export function Shell() {
         <Link to="/" className="brand" aria-label="Runyard, home">
           <img src={icon} alt="" width={22} height={22} /> <span className="name">Runyard</span>
         </Link>
-        <span className="muted clip account">{viewer?.account.name}</span>
+        <span className="muted clip account">
+          <Text>{viewer?.account.name ?? ''}</Text>
+        </span>
         <span className="grow" />
         {waiting > 0 ? (
           <Link to="/" className="badge wait">
@@ -146,7 +150,7 @@ export function Shell() {
             <Moon size={14} /> Dark
           </MenuItem>
         </Menu>
-        <Menu label={`You: ${name}`} look="quiet" trigger={<Avatar name={name} />}>
+        <Menu label={`You: ${marked(name)}`} look="quiet" trigger={<Avatar name={name} />}>
           <MenuItem onClick={() => void navigate({ to: '/settings/me' })}>
             <Cog size={14} /> Settings
           </MenuItem>

@@ -4,7 +4,7 @@ import rehypeSanitize, { defaultSchema } from 'rehype-sanitize'
 import remarkGfm from 'remark-gfm'
 import { marked } from './safe-text'
 
-const LINK = /^(https?:|mailto:)/i
+const LINK = /^(https?:\/\/|mailto:)/i
 
 const SCHEMA: typeof defaultSchema = {
   ...defaultSchema,

@@ -111,7 +111,9 @@ function StackPicture({ chosen }: { chosen: Change }) {
           )
         })}
         <li className="stack-base">
-          <code>{session.targetBranch}</code>
+          <code>
+            <Text>{session.targetBranch}</Text>
+          </code>
         </li>
       </ol>
     </nav>
@@ -293,7 +295,11 @@ function PullActions({ pull }: { pull: Pull }) {
         <Dialog title={`Merge #${number}?`} onClose={() => setAsking(null)}>
           <div className="stack">
             <p>
-              It goes into <code>{pull.base}</code>. What stands on it is moved along.
+              It goes into{' '}
+              <code>
+                <Text>{pull.base}</Text>
+              </code>
+              . What stands on it is moved along.
             </p>
             {pull.checks.some((check) => !check.passed) ? (
               <p className="callout wait">

@@ -23,7 +23,9 @@ export function Home() {
   return (
     <main className="page">
       <section className="section" aria-labelledby="ask">
-        <h1 id="ask">What do you want changed{name ? `, ${name}` : ''}?</h1>
+        <h1 id="ask">
+          What do you want changed<Text>{name ? `, ${name}` : ''}</Text>?
+        </h1>
         <NewSession />
       </section>
       {sessions.error ? (
@@ -86,7 +88,7 @@ function Line({ session }: { session: SessionLine }) {
         <span className="clip">
           <Text>{session.title}</Text>{' '}
           <span className="where">
-            {session.repository} · r/{session.number}
+            <Text>{session.repository}</Text> · r/{session.number}
           </span>
         </span>
         <span className="words small muted clip">{look.words}</span>

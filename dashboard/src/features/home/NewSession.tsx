@@ -10,6 +10,7 @@ import { words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
 import { Button, Kbd, SelectField, TextField } from '../../ui/controls'
 import { useDraft } from '../../ui/draft'
+import { marked } from '../../ui/safe-text'
 import { say } from '../../ui/toast'
 
 const CREATE = graphql(`
@@ -105,7 +106,7 @@ export function NewSession() {
           {repositories.length === 0 ? <option value="">no repository yet</option> : null}
           {repositories.map((each) => (
             <option key={each.id} value={each.name}>
-              {each.name}
+              {marked(each.name)}
             </option>
           ))}
         </select>

@@ -153,8 +153,8 @@ function Publish({ options, open, busy, answer }: Omit<BodyProps, 'ask'> & { opt
 }
 
 function Questions({ questions, open, busy, answer }: Omit<BodyProps, 'ask'> & { questions: Question[] }) {
-  const [given, setGiven] = useState<Record<string, string>>({})
-  const complete = questions.every((each) => (given[each.question] ?? '').trim() !== '')
+  const [given, setGiven] = useState<ReadonlyMap<string, string>>(new Map())
+  const complete = questions.every((each) => (given.get(each.question) ?? '').trim() !== '')
   if (!open)
     return questions.map((each) => (
       <div key={each.question}>
@@ -166,15 +166,15 @@ function Questions({ questions, open, busy, answer }: Omit<BodyProps, 'ask'> & {
       className="stack"
       onSubmit={(event) => {
         event.preventDefault()
-        if (complete) answer({ answer: 'answers', answers: given })
+        if (complete) answer({ answer: 'answers', answers: Object.fromEntries(given) })
       }}
     >
       {questions.map((each) => (
         <OneQuestion
           key={each.question}
           question={each}
-          value={given[each.question] ?? ''}
-          onChange={(value) => setGiven((before) => ({ ...before, [each.question]: value }))}
+          value={given.get(each.question) ?? ''}
+          onChange={(value) => setGiven((before) => new Map(before).set(each.question, value))}
         />
       ))}
       <div className="actions">

@@ -56,7 +56,7 @@ export function Header() {
             {duration(session.worked)}
           </SessionLink>
           <span className="mono where">
-            {session.repository} ⟵ {session.targetBranch}
+            <Text>{`${session.repository} ⟵ ${session.targetBranch}`}</Text>
           </span>
           <span className="extra">{PR_MODES[session.prMode]}</span>
           {session.mode === 'ONE_SHOT' ? <span className="extra">one shot</span> : null}

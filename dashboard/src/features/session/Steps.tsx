@@ -103,7 +103,10 @@ export function Stack() {
   if (session.changes.length === 0) return null
   return (
     <p className="stack-line small">
-      <span className="muted">Stack</span> <code>{session.targetBranch}</code>
+      <span className="muted">Stack</span>{' '}
+      <code>
+        <Text>{session.targetBranch}</Text>
+      </code>
       {session.changes.map((change) => (
         <span key={change.id} className="row">
           <span className="muted" aria-hidden="true">

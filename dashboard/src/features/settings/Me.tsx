@@ -6,6 +6,7 @@ import { ApiError, words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
 import { Ago, Button, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
+import { marked } from '../../ui/safe-text'
 import { Text } from '../../ui/Text'
 import { say } from '../../ui/toast'
 
@@ -62,7 +63,7 @@ function Name(person: { name: string; email: string; role: string }) {
         }}
       >
         <p className="muted small">
-          {person.email} · {person.role.toLowerCase()}
+          <Text>{person.email}</Text> · {person.role.toLowerCase()}
         </p>
         <div className="inline-form narrow">
           <TextField label="Name" autoComplete="name" required value={name} onValue={setName} />
@@ -138,9 +139,14 @@ export function browserName(agent: string): string {
   const browser = /(Edg|OPR|Firefox|Chrome|Safari)\//.exec(agent)?.[1]
   const system = /(Windows|Mac OS X|Android|iPhone|iPad|CrOS|Linux)/.exec(agent)?.[1]
   if (!browser) return agent || 'unknown'
-  const names: Record<string, string> = { Edg: 'Edge', OPR: 'Opera', 'Mac OS X': 'macOS', CrOS: 'ChromeOS' }
-  const name = names[browser] ?? browser
-  return system ? `${name} on ${names[system] ?? system}` : name
+  const names = new Map([
+    ['Edg', 'Edge'],
+    ['OPR', 'Opera'],
+    ['Mac OS X', 'macOS'],
+    ['CrOS', 'ChromeOS'],
+  ])
+  const name = names.get(browser) ?? browser
+  return system ? `${name} on ${names.get(system) ?? system}` : name
 }
 
 function SignIns() {
@@ -173,7 +179,7 @@ function SignIns() {
           <tbody>
             {(viewer?.signIns ?? []).map((each) => (
               <tr key={each.id}>
-                <td title={each.agent}>
+                <td title={marked(each.agent)}>
                   <Text>{browserName(each.agent)}</Text>{' '}
                   {each.current ? <span className="badge">this one</span> : null}
                 </td>

@@ -7,6 +7,7 @@ import { words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
 import { Ago, Button, Dialog, Problem, SelectField, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
+import { marked } from '../../ui/safe-text'
 import { Text } from '../../ui/Text'
 import { Secret } from './Secret'
 
@@ -163,7 +164,7 @@ function Everybody({ admin }: { admin: boolean }) {
                   {admin && person.active ? (
                     <select
                       className="input slim-input"
-                      aria-label={`Role of ${person.name}`}
+                      aria-label={`Role of ${marked(person.name)}`}
                       value={person.role}
                       disabled={change.isPending}
                       onChange={(event) => {
@@ -199,7 +200,7 @@ function Everybody({ admin }: { admin: boolean }) {
         </table>
       </div>
       {leaving ? (
-        <Dialog title={`Deactivate ${leaving.name}?`} onClose={() => setLeaving(null)}>
+        <Dialog title={`Deactivate ${marked(leaving.name)}?`} onClose={() => setLeaving(null)}>
           <div className="stack">
             <p>
               Every sign-in and token of theirs ends at once. What they wrote and decided stays under their

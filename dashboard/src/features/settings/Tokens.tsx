@@ -6,6 +6,7 @@ import { words } from '../../graphql/errors'
 import { graphql } from '../../graphql/graphql'
 import { Ago, Button, Dialog, Problem, SelectField, TextField } from '../../ui/controls'
 import { useTitle } from '../../ui/hooks'
+import { marked } from '../../ui/safe-text'
 import { Text } from '../../ui/Text'
 import { Secret } from './Secret'
 
@@ -85,7 +86,7 @@ export function Tokens() {
         </section>
       ) : null}
       {revoking ? (
-        <Dialog title={`Revoke “${revoking.name}”?`} onClose={() => setRevoking(null)}>
+        <Dialog title={`Revoke “${marked(revoking.name)}”?`} onClose={() => setRevoking(null)}>
           <div className="stack">
             <p>Programs that use it are refused from now on.</p>
             <div className="actions">
@@ -162,7 +163,10 @@ function NewToken({ admin }: { admin: boolean }) {
         </Button>
       </form>
       {create.data ? (
-        <Dialog title={`The token “${create.data.createToken.token.name}”`} onClose={() => create.reset()}>
+        <Dialog
+          title={`The token “${marked(create.data.createToken.token.name)}”`}
+          onClose={() => create.reset()}
+        >
           <Secret value={create.data.createToken.value} what="token" />
         </Dialog>
       ) : null}
