@@ -59,7 +59,8 @@ pub fn browser() -> Result<()> {
     build()?;
     shell::step("testing the dashboard in a browser", || npm(&["run", "--silent", "browser"]))?;
     let mut programs = workspace::cargo();
-    programs.args(["build", "--quiet", "--package", "runyard", "--package", "scripted-model", "--bins"]);
+    // The whole workspace has one set of features, which the tests were built with; two packages alone have another.
+    programs.args(["build", "--quiet", "--workspace", "--bins"]);
     shell::step("building the server that has it", || shell::run(&mut programs))?;
     let mut real = npm_command(&["run", "--silent", "real"])?;
     real.env("RUNYARD_PROGRAMS", workspace::target_dir()?.join("debug"));

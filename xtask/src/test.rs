@@ -40,8 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     let everything = arguments.filters.is_empty() && arguments.packages.is_empty();
     if everything {
-        dashboard::build()?;
+        // In this order: the check writes types, and a page that is older than they are would be built again.
         dashboard::check()?;
+        dashboard::build()?;
     }
     // The product tests start the real programs, which building a test alone would not make.
     shell::step("building", || {
