@@ -67,8 +67,9 @@ fn every_value_says_where_it_came_from() {
 
     let json = run(home.path(), &["config", "show", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&out(&json)).expect("one document");
-    assert_eq!(value["settings"][2]["key"], "workers");
-    assert_eq!(value["settings"][2]["value"], "3");
+    let mut settings = value["settings"].as_array().expect("a list").iter();
+    let workers = settings.find(|setting| setting["key"] == "workers").expect("a setting");
+    assert_eq!(workers["value"], "3");
 }
 
 #[test]
