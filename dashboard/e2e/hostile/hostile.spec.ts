@@ -139,7 +139,7 @@ describe('what an enemy writes', () => {
           .first()
           .waitFor()
           .catch(async (cause) => {
-            const seen = (await page.locator('body').innerText()).slice(0, 500)
+            const seen = ((await page.locator('body').textContent()) ?? '').slice(0, 500)
             throw new Error(`${address} is not drawn: ${seen}\n${troubles.join('\n')}`, { cause })
           })
         await unfold(page)
