@@ -1,5 +1,6 @@
 //! The house rules that neither rustfmt nor clippy knows.
 
+mod features;
 mod rooms;
 
 use crate::{shell, workspace};
@@ -35,6 +36,7 @@ pub fn check() -> Result<()> {
         broken.extend(rules_of_a_file(name, &text, &machine));
     }
     broken.extend(rooms::check()?);
+    broken.extend(features::check()?);
     if !broken.is_empty() {
         bail!("{} house rules are broken\n  {}", broken.len(), broken.join("\n  "));
     }
