@@ -1,5 +1,6 @@
 //! The machine that is measured on, and whether it has anything else to do.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// The memory that a process has in use, in MiB.
 pub fn resident_mib(process: u32) -> Option<f64> {
     status_mib(Path::new(&format!("/proc/{process}/status")), "VmRSS:")
+}
+
+/// Lets this process, and those that it starts, have as many files and connections open as the system allows.
+pub fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The most memory that this process had in use since [`forget_peak`], in MiB.

@@ -18,6 +18,7 @@ mod recovery;
 mod room;
 mod start;
 mod tree;
+mod viewers;
 mod way_out;
 
 use anyhow::{Context as _, Result};
@@ -106,6 +107,10 @@ impl Report {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    // Not a benchmark: the server that two of them look at.
+    if arguments.names == ["viewers-server"] {
+        return viewers::serve().await;
+    }
     let wanted = |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|part| name.contains(part));
     let effort = Effort { quick: arguments.quick };
     let begun = Instant::now();
@@ -136,6 +141,8 @@ async fn main() -> Result<()> {
         "egress" => way_out::requests(effort);
         "redaction" => async { masking::redact(effort) };
         "server" => start::server(effort);
+        "viewers" => viewers::messages(effort);
+        "page" => viewers::page(effort);
     }
     // A test at length rather than a benchmark: only when it is asked for.
     if arguments.names.iter().any(|name| name == "lines") {
@@ -152,7 +159,7 @@ async fn main() -> Result<()> {
     anyhow::ensure!(
         !report.rows.is_empty() || !report.left_out.is_empty(),
         "no benchmark is called {}; there are runbook, sandbox, workspace, output, store, queue, recovery, egress, \
-         redaction, server, lines",
+         redaction, server, viewers, page, lines",
         arguments.names.join(", ")
     );
     let met = report.rows.iter().filter(|row| row.met).count();

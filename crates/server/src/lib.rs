@@ -3,6 +3,7 @@
 //! Everything that is asked goes through [`engine::Backend`], as for the command line; what is only about coming in is
 //! kept by [`store::Access`].
 
+mod audience;
 mod bearer;
 mod brake;
 mod desk;
@@ -115,6 +116,7 @@ impl Server {
             brake: Brake::new(),
             passwords: Passwords::new(),
             pulse: Pulse::new(),
+            audience: Arc::default(),
             metrics: metrics.clone(),
             backend,
             store,

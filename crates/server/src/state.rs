@@ -1,6 +1,6 @@
 //! What everything that answers shares.
 
-use crate::{brake::Brake, gate::Gate, metrics::Metrics, origin::Origins, password::Passwords, pulse::Pulse};
+use crate::{audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, origin::Origins, password::Passwords, pulse::Pulse};
 use domain::{AccountId, Clock, Mint};
 use engine::Backend;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub struct State {
     pub brake: Brake,
     pub passwords: Passwords,
     pub pulse: Pulse,
+    pub audience: Arc<Audience>,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server goes down.
     pub down: CancellationToken,

@@ -8,14 +8,19 @@ use crate::{
 };
 use domain::SystemMint;
 use server::{Listening, Parts, Server, StartError, TlsError};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Far more than the connections that are let in.
+const MOST_DESCRIPTORS: u64 = 65_536;
 
 /// Keeps workers up, and pages, until Ctrl-C or SIGTERM. What runs then is handed back: the next server carries on.
 pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| Failure::environment(format!("failed to listen for signals: {error}")))?;
     let lock = lock_for_serve(app).await?;
+    raise_descriptors();
     let server = Embedded::start(app, lock, Workers::Run).await?;
     let pages = match (&server.pages, app.config.values.listen) {
         (Some(pages), Some(Listen(address))) => Some(open(app, &server, pages, address).await?),
@@ -50,6 +55,18 @@ pub async fn serve(app: &mut App) -> Result<Exit, Failure> {
     tokio::select! {
         () = stop => failure.map_or(Ok(Exit::Done), Err),
         _ = app.interrupts.recv() => Ok(Exit::Stopped),
+    }
+}
+
+/// Every viewer holds a descriptor, and what a process may have at first, often 1,024, is for programs that know only
+/// `select`. Sandboxes and agents get a limit of their own.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(MOST_DESCRIPTORS, |most| most.min(MOST_DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < most)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -3,11 +3,12 @@
 use super::{
     call,
     enums::{self, PhaseKind, StepReason},
-    error::{Code, Failure, odd},
+    error::{Code, Failure, odd, problem},
     people::{Person, person},
     scalars::{DateTime, Long, dollars},
     session_parts::{Action, Change, Event, EventPage, Request, Run, Runbook, Step, Usage},
 };
+use crate::audience::Shown;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::SessionNumber;
 use engine::{Command, Reply, SessionLine as Line, SessionView};
@@ -274,7 +275,9 @@ impl Session {
         let Reply::Events(mut found) = call(ctx)?.ask(command).await? else { return Err(odd().into()) };
         let has_more = found.len() > usize::try_from(first).unwrap_or(usize::MAX);
         found.truncate(usize::try_from(first).unwrap_or(usize::MAX));
-        Ok(EventPage { nodes: found.into_iter().map(Event).collect(), has_more })
+        let shown = found.into_iter().map(|event| Shown::try_from(event).map(|shown| Event(Arc::new(shown))));
+        let nodes = shown.collect::<Result<_, _>>().map_err(problem)?;
+        Ok(EventPage { nodes, has_more })
     }
 
     /// The diff of all work, or of one step's last run, as unified text; empty when nothing was changed.

@@ -5,12 +5,13 @@ use super::{
     people::{Person, person},
     scalars::{DateTime, Long, dollars},
 };
+use crate::audience::Shown;
 use async_graphql::{ComplexObject, Context, ID, Json, Object, Result, SimpleObject};
-use domain::{Payload, RequestKind, RunbookVersion, UserId};
+use domain::{RequestKind, RunbookVersion, UserId};
 use engine::SessionView;
 use runbook::Document;
-use serde_json::Value;
-use std::collections::HashMap;
+use serde_json::{Value, value::RawValue};
+use std::{collections::HashMap, sync::Arc};
 
 /// What something used.
 #[derive(Debug, SimpleObject)]
@@ -49,7 +50,7 @@ pub struct EventPage {
 }
 
 /// One entry of a session's log.
-pub struct Event(pub domain::Event);
+pub struct Event(pub Arc<Shown>);
 
 #[expect(clippy::unused_async, reason = "a resolver is async by its trait")]
 #[Object]
@@ -65,23 +66,13 @@ impl Event {
 
     /// `message`, `question`, `answer`, `plan_version`, `step_state`, `run_state`, `tool_started`, `tool_finished`,
     /// `text`, `output`, `check_result`, `change_state`, `usage`, `sandbox_state`, `note`; more may come.
-    async fn kind(&self) -> Result<String> {
-        let kind = self.json()?.get("type").and_then(Value::as_str).map(str::to_owned);
-        Ok(kind.unwrap_or_else(|| "unknown".to_owned()))
+    async fn kind(&self) -> &str {
+        &self.0.kind
     }
 
     /// The event as it is on record, with its `type`.
-    async fn payload(&self) -> Result<Json<Value>> {
-        self.json().map(Json)
-    }
-}
-
-impl Event {
-    fn json(&self) -> Result<Value> {
-        match &self.0.payload {
-            Payload::Known(known) => Ok(serde_json::to_value(known)?),
-            Payload::Unknown(value) => Ok(value.clone()),
-        }
+    async fn payload(&self) -> Json<&RawValue> {
+        Json(&self.0.payload)
     }
 }
 

@@ -29,7 +29,8 @@ impl Subscription {
         if after < 0 {
             return Err(Failure::new(Code::BadRequest, "events are numbered from 1").field("after").into());
         }
-        let events = call.state.backend.clone().follow(SessionNumber(session), after);
+        let (audience, backend) = (call.state.audience.clone(), call.state.backend.clone());
+        let events = audience.follow(backend, call.caller.person(), (SessionNumber(session), after));
         Ok(events.map(|event| event.map(Event).map_err(|why| problem(why).into())))
     }
 

@@ -1,6 +1,7 @@
 //! Routes.
 
 mod assets;
+mod flush;
 mod graphql;
 mod headers;
 mod measure;

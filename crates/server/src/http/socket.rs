@@ -1,6 +1,10 @@
 //! GraphQL over a WebSocket: subscriptions, for as long as whoever opened it may come in.
 
-use super::{caller, problem::Answer};
+use super::{
+    caller,
+    flush::{Flushing, talk},
+    problem::Answer,
+};
 use crate::{
     gate::{Caller, Proof, Refusal},
     graphql::{Call, Schema},
@@ -37,8 +41,10 @@ const SILENCE: Duration = Duration::from_secs(90);
 const MOST_STREAMS: usize = 32;
 /// The longest message that is taken.
 const LONGEST_MESSAGE: usize = 64 * 1024;
-/// Of what a viewer does not read, so much is kept; after that nothing is read from the record for them.
-const WRITE_BUFFER: usize = 16 * 1024;
+/// What waits to be sent together is at most about so much.
+const TOGETHER: usize = 8 * 1024;
+/// A message is never longer than this: an event and what surrounds it.
+const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 /// The one sub-protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -66,8 +72,8 @@ pub async fn open(
         .max_message_size(LONGEST_MESSAGE)
         .max_frame_size(LONGEST_MESSAGE)
         .read_buffer_size(4096)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER + 8 * 1024 * 1024);
+        .write_buffer_size(TOGETHER)
+        .max_write_buffer_size(TOGETHER + LONGEST_ANSWER);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let viewer = Viewer { schema, live: Arc::default(), subscriptions: state.metrics.subscriptions.clone() };
         serve(&state, socket, protocol, caller, viewer).await;
@@ -79,20 +85,25 @@ async fn serve(state: &Arc<State>, socket: WebSocket, protocol: GraphQLProtocol,
     let proof = caller.proof;
     let mut data = Data::default();
     data.insert(Call::shared(state, caller));
-    let (mut sink, stream) = socket.split();
+    let (sink, stream) = socket.split();
+    let sink = Flushing::new(sink);
     let over = {
-        let talk = GraphQLWebSocket::new_with_pair(&mut sink, Box::pin(begins_in_time(stream)), viewer, protocol)
+        let words = GraphQLWebSocket::new_with_pair(sink.clone(), Box::pin(begins_in_time(stream)), viewer, protocol)
             .with_data(data)
             .keepalive_timeout(SILENCE)
             .serve();
         tokio::select! {
-            () = talk => None,
+            () = talk(sink.clone(), words) => None,
             () = revoked(state, proof) => Some((FORBIDDEN, "you are not signed in any more")),
             () = state.down.cancelled() => Some((GOING_AWAY, "the server goes down; come again")),
         }
     };
     if let Some((code, reason)) = over {
-        let _ = sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        let mut mouth = sink.clone();
+        let word = async {
+            let _ = mouth.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        };
+        talk(sink, word).await;
     }
 }
 

@@ -4,7 +4,7 @@ use crate::world::{ACCOUNT, Guest, World, code};
 use domain::{Repository, RepositoryId, Session, SessionId, Timestamp};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use store::{Access as _, Store as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -186,6 +186,43 @@ async fn nobody_asks_for_too_much_on_one_socket() {
     say(&mut other, &json!({ "type": "subscribe", "id": "x", "payload": { "query": "x".repeat(70_000) } })).await;
     let closed = tokio::time::timeout(PATIENCE, other.next()).await.expect("in time");
     assert!(!matches!(closed, Some(Ok(Message::Text(_)))), "{closed:?}");
+}
+
+#[tokio::test]
+async fn many_viewers_read_the_record_once_and_who_reads_nothing_misses_nothing() {
+    const EVENTS: i64 = 3000;
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let mut viewers = Vec::new();
+    for _ in 0..4 {
+        let mut viewer = viewer(&world, &ada).await;
+        follow(&mut viewer, "a", 0).await;
+        viewers.push(viewer);
+    }
+    let mut silent = viewer(&world, &ada).await;
+    follow(&mut silent, "a", 0).await;
+    // More than a connection holds, and more than is kept for all.
+    let long = "x".repeat(4000);
+    for n in 1..=EVENTS {
+        world.stand_in.happen(&format!("{n} {long}"));
+        if n % 100 == 0 {
+            for viewer in &mut viewers {
+                for n in n - 99..=n {
+                    assert_eq!(event(viewer).await.0, n);
+                }
+            }
+        }
+    }
+    assert_eq!(world.stand_in.followed.load(Ordering::Relaxed), 1, "one reads for all");
+    for n in 1..=EVENTS {
+        let (number, text) = event(&mut silent).await;
+        assert_eq!((number, text.split(' ').next()), (n, Some(n.to_string().as_str())));
+    }
+    // And when everybody has left, nobody reads any more, and whoever comes then finds everything.
+    drop((viewers, silent));
+    let mut late = viewer(&world, &ada).await;
+    follow(&mut late, "a", EVENTS - 1).await;
+    assert_eq!(event(&mut late).await.0, EVENTS);
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use engine::{Backend, Command, Person, Phase, Problem, ProblemCode, Reply, Sessi
 use futures::stream::{BoxStream, StreamExt as _};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -19,6 +22,8 @@ pub struct StandIn {
     pub asked: Mutex<Vec<(Option<String>, Command)>>,
     /// What is different about the session.
     pub twist: Mutex<fn(&mut SessionView)>,
+    /// How often its events were followed.
+    pub followed: AtomicUsize,
     events: Mutex<Vec<Event>>,
     changed: watch::Sender<()>,
 }
@@ -32,6 +37,7 @@ impl StandIn {
         Arc::new(Self {
             asked: Mutex::default(),
             twist: Mutex::new(|_| {}),
+            followed: AtomicUsize::new(0),
             events: Mutex::default(),
             changed: watch::Sender::new(()),
         })
@@ -216,6 +222,7 @@ impl Backend for StandIn {
 
     fn follow(self: Arc<Self>, _: SessionNumber, after: i64) -> BoxStream<'static, Result<Event, Problem>> {
         let changed = self.changed.subscribe();
+        self.followed.fetch_add(1, Ordering::Relaxed);
         futures::stream::unfold((self, changed, after), |(stand_in, mut changed, seen)| async move {
             loop {
                 let next =
