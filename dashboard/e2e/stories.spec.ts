@@ -91,6 +91,14 @@ describe.skipIf(!scripted)('a session', () => {
     const grace = await person(GRACE)
     await grace.page.goto(new URL(ada.page.url()).pathname)
 
+    // Each sees that the other is here, and writes.
+    await ada.page.getByRole('list', { name: 'Also here' }).getByText('Grace Hopper').waitFor()
+    await grace.page.getByRole('list', { name: 'Also here' }).getByText('Ada Lovelace').waitFor()
+    await ada.page.getByLabel('Message', { exact: true }).fill('I think that')
+    await grace.page.getByText('Ada Lovelace is writing …').waitFor()
+    await ada.page.getByLabel('Message', { exact: true }).fill('')
+    await grace.page.getByText('Ada Lovelace is writing …').waitFor({ state: 'detached' })
+
     const question = grace.page.getByRole('region', { name: 'Question for you' })
     await question.getByLabel(/^keep/).check()
     await question.getByRole('button', { name: 'Answer' }).click()

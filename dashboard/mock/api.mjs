@@ -384,6 +384,27 @@ export function api(world) {
         return () => session.listeners.delete(listener)
       })
     },
+    presence: ({ session: number }, { me }) => {
+      const session = find(number)
+      return stream((push) => {
+        const listener = () => push({ presence: session.present.map((each) => ({ ...each })) })
+        const mine = { id: me.id, name: me.name, typing: false }
+        session.present.push(mine)
+        session.presentListeners.add(listener)
+        session.tellPresent()
+        return () => {
+          session.present = session.present.filter((each) => each !== mine)
+          session.presentListeners.delete(listener)
+          session.tellPresent()
+        }
+      })
+    },
+    setTyping: ({ session: number, typing }, { me }) => {
+      const session = find(number)
+      for (const each of session.present) if (each.id === me.id) each.typing = typing
+      session.tellPresent()
+      return typing
+    },
     sessionsChanged: () =>
       stream((push) => {
         const listener = (n) => push({ sessionsChanged: n })

@@ -40,12 +40,18 @@ export class Session {
       cost: 0,
     })
     this.listeners = new Set()
+    this.present = []
+    this.presentListeners = new Set()
     this.playing = Promise.resolve()
     this.stopping = false
   }
 
   get lastEvent() {
     return this.log.length
+  }
+
+  tellPresent() {
+    for (const listener of this.presentListeners) listener()
   }
 
   emit(payload) {

@@ -85,7 +85,8 @@ pub async fn page(effort: Effort) -> Result<Vec<Row>> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let origin = format!("http://{}", ready.address);
     let text = QUERIES.split('`').find(|part| part.trim_start().starts_with("query Session("));
-    let query = json!({ "query": text.context("the page asks for a session")?, "variables": { "number": ready.large } });
+    let query =
+        json!({ "query": text.context("the page asks for a session")?, "variables": { "number": ready.large } });
     let mut ours = Series::default();
     for n in 0..effort.repetitions(100) {
         let request = http.post(format!("{origin}/graphql")).header("origin", &origin).header("x-runyard", "1");

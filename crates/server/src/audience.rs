@@ -62,7 +62,8 @@ impl Audience {
         who: Option<Person>,
         (session, after): (SessionNumber, i64),
     ) -> impl Stream<Item = Result<Arc<Shown>, Problem>> + Send + use<> {
-        let viewer = Viewer { audience: self, backend, who, session, seen: after, page: Vec::new().into_iter(), tail: None };
+        let viewer =
+            Viewer { audience: self, backend, who, session, seen: after, page: Vec::new().into_iter(), tail: None };
         futures::stream::try_unfold(viewer, |mut viewer| async move {
             let next = viewer.next().await?;
             Ok(next.map(|event| (event, viewer)))

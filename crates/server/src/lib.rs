@@ -15,6 +15,7 @@ mod metrics;
 mod origin;
 mod password;
 mod people;
+mod presence;
 mod pulse;
 mod state;
 mod time;
@@ -117,6 +118,7 @@ impl Server {
             passwords: Passwords::new(),
             pulse: Pulse::new(),
             audience: Arc::default(),
+            presence: Arc::default(),
             metrics: metrics.clone(),
             backend,
             store,

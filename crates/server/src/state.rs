@@ -1,6 +1,9 @@
 //! What everything that answers shares.
 
-use crate::{audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, origin::Origins, password::Passwords, pulse::Pulse};
+use crate::{
+    audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, origin::Origins, password::Passwords,
+    presence::Presence, pulse::Pulse,
+};
 use domain::{AccountId, Clock, Mint};
 use engine::Backend;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ pub struct State {
     pub passwords: Passwords,
     pub pulse: Pulse,
     pub audience: Arc<Audience>,
+    pub presence: Arc<Presence>,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server goes down.
     pub down: CancellationToken,

@@ -7,8 +7,8 @@ use crate::{
     exit::{Exit, Failure, chain},
 };
 use domain::SystemMint;
-use server::{Listening, Parts, Server, StartError, TlsError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use server::{Listening, Parts, Server, StartError, TlsError};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 

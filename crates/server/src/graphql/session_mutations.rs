@@ -12,7 +12,7 @@ use super::{
 };
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use domain::{Answer, SessionNumber};
-use engine::{Command, Edit, NewSession as New, PullRequestRef, Reply, Selection};
+use engine::{Command, Edit, NewSession as New, PullRequestRef, Reply, Right, Selection};
 use runbook::{Document, Severity};
 use std::collections::BTreeMap;
 
@@ -234,6 +234,16 @@ impl SessionMutations {
             }
             _ => Err(odd().into()),
         }
+    }
+
+    /// Says to whoever has the session's page open that the caller writes a message, or does not any more. It is
+    /// forgotten after six seconds, when it was not said again, and by whoever has no page open.
+    async fn set_typing(&self, ctx: &Context<'_>, session: i64, typing: bool) -> Result<bool> {
+        let call = call(ctx)?;
+        call.must(Right::Work)?;
+        let person = call.must_be_person()?.user.id;
+        call.state.presence.typing(SessionNumber(session), person, typing);
+        Ok(typing)
     }
 
     /// Executes the step that failed, or plans again when planning failed.

@@ -5,10 +5,21 @@ use super::{
     error::{Code, Failure, problem},
     session_parts::Event,
 };
-use async_graphql::{Context, Result, Subscription as Subscribes};
+use crate::presence;
+use async_graphql::{Context, ID, Result, SimpleObject, Subscription as Subscribes};
 use domain::SessionNumber;
-use engine::Right;
+use engine::{Command, Right};
 use futures::{Stream, StreamExt as _};
+
+/// Somebody who has a session's page open.
+#[derive(Debug, SimpleObject)]
+pub struct Present {
+    /// The person's.
+    id: ID,
+    name: String,
+    /// True while they write a message.
+    typing: bool,
+}
 
 /// What comes by itself.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +43,17 @@ impl Subscription {
         let (audience, backend) = (call.state.audience.clone(), call.state.backend.clone());
         let events = audience.follow(backend, call.caller.person(), (SessionNumber(session), after));
         Ok(events.map(|event| event.map(Event).map_err(|why| problem(why).into())))
+    }
+
+    /// Everybody who has the session's page open: at once, and whenever that changes. Whoever follows this is among them.
+    async fn presence(&self, ctx: &Context<'_>, session: i64) -> Result<impl Stream<Item = Vec<Present>> + use<>> {
+        let call = call(ctx)?;
+        let session = SessionNumber(session);
+        call.ask(Command::Events { session, after: i64::MAX - 1, limit: 1 }).await?;
+        let who = call.caller.member.as_ref().map(|member| (member.user.id, member.user.name.clone()));
+        let present =
+            |it: presence::Present| Present { id: it.person.to_string().into(), name: it.name, typing: it.typing };
+        Ok(call.state.presence.follow(session, who).map(move |all| all.into_iter().map(present).collect()))
     }
 
     /// A number that rises whenever lists of sessions may look different; the first one comes at once.

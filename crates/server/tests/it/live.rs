@@ -226,6 +226,47 @@ async fn many_viewers_read_the_record_once_and_who_reads_nothing_misses_nothing(
 }
 
 #[tokio::test]
+async fn those_who_look_see_each_other_come_type_and_go() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let grace = world.invited(&ada, "grace", "MEMBER").await;
+    let query =
+        |session: i64| json!({ "query": format!("subscription {{ presence(session: {session}) {{ name typing }} }}") });
+    let follow = async |socket: &mut Socket, session: i64| {
+        say(socket, &json!({ "type": "subscribe", "id": "p", "payload": query(session) })).await;
+    };
+    let present = async |socket: &mut Socket| {
+        let message = heard(socket).await;
+        let all =
+            message["payload"]["data"]["presence"].as_array().unwrap_or_else(|| panic!("nobody: {message}")).clone();
+        all.iter().map(|it| (it["name"].as_str().expect("a name").to_owned(), it["typing"] == true)).collect::<Vec<_>>()
+    };
+    let (here, types) = (|name: &str| (name.to_owned(), false), |name: &str| (name.to_owned(), true));
+    let mut first = viewer(&world, &ada).await;
+    follow(&mut first, 1).await;
+    assert_eq!(present(&mut first).await, [here("Ada")]);
+    let mut second = viewer(&world, &grace).await;
+    follow(&mut second, 1).await;
+    let mut both = present(&mut first).await;
+    both.sort();
+    assert_eq!(both, [here("Ada"), here("grace")]);
+    present(&mut second).await;
+    for typing in [true, false] {
+        let told = format!("mutation {{ setTyping(session: 1, typing: {typing}) }}");
+        assert_eq!(world.ask(&grace, &told).await["data"]["setTyping"], typing);
+        let seen = present(&mut first).await;
+        assert!(seen.contains(&if typing { types("grace") } else { here("grace") }), "{seen:?}");
+    }
+    drop(second);
+    assert_eq!(present(&mut first).await, [here("Ada")]);
+    // There is nothing to look at where there is no session.
+    let mut lost = viewer(&world, &grace).await;
+    follow(&mut lost, 7).await;
+    let refused = heard(&mut lost).await;
+    assert!(refused["payload"].to_string().contains("NOT_FOUND"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_server_that_goes_down_says_so() {
     let world = World::new().await;
     let ada = world.admin().await;

@@ -39,6 +39,7 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("mutation createSession", "(input: { repository: \"shop\", prompt: \"x\" }) { warnings }", Anybody),
     ("mutation sendMessage", "(session: 1, text: \"x\") { queued }", Anybody),
     ("mutation execute", "(session: 1) { queued }", Anybody),
+    ("mutation setTyping", "(session: 1, typing: true)", Person),
     ("mutation stop", "(session: 1) { removed }", Anybody),
     ("mutation retry", "(session: 1) { queued }", Anybody),
     ("mutation answer", "(session: 1, request: \"ID\", answer: { allow: true }) { number }", Anybody),

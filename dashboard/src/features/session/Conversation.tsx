@@ -8,7 +8,9 @@ import { useAct } from './actions'
 import { useSession } from './context'
 import { fold, type Row } from './conversation'
 import { EntryRow } from './EntryRow'
+import { Typing } from './Here'
 import type { Snapshot } from './log'
+import { useTyping } from './presence'
 
 /** How many rows are laid out at first, and how many more at each wish; a morning's reading, and fast. */
 const WINDOW = 150
@@ -163,12 +165,14 @@ function Composer({ onSent }: { onSent: () => void }) {
       run: () => box.current?.focus(),
     },
   ])
+  const typing = useTyping(session.number)
   const submit = () => {
     if (text.trim() === '' || send.isPending) return
     // The text leaves the box only once it is kept on the server.
     send.mutate(() => actions.send(text), {
       onSuccess: () => {
         setText('')
+        typing(false)
         onSent()
       },
     })
@@ -193,7 +197,11 @@ function Composer({ onSent }: { onSent: () => void }) {
           aria-label="Message"
           placeholder="Message: ask, correct, or change the plan"
           value={text}
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => {
+            setText(event.target.value)
+            typing(event.target.value.trim() !== '')
+          }}
+          onBlur={() => typing(false)}
           onKeyDown={(event) => {
             if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
               event.preventDefault()
@@ -211,6 +219,7 @@ function Composer({ onSent }: { onSent: () => void }) {
           <SendHorizontal size={15} />
         </Button>
       </div>
+      <Typing />
     </form>
   )
 }

@@ -9,6 +9,7 @@ import { Text } from '../../ui/Text'
 import { say, sayError } from '../../ui/toast'
 import { useAct } from './actions'
 import { useSession } from './context'
+import { Here } from './Here'
 import { SessionLink } from './SessionLink'
 
 const PR_MODES = { STACKED_PR: 'stacked PRs', SINGLE_PR: 'one PR', MANUAL: 'PRs by hand' } as const
@@ -64,6 +65,7 @@ export function Header() {
           {session.archived ? <span className="badge">archived</span> : null}
         </p>
       </div>
+      <Here />
       <div className="row head-actions">
         {BUSY.has(session.phase.kind) ? (
           <Button disabled={act.isPending} onClick={() => act.mutate(() => actions.stop())}>

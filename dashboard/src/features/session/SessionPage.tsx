@@ -12,6 +12,7 @@ import { sessionActions, useAct } from './actions'
 import { Conversation } from './Conversation'
 import { SessionContext } from './context'
 import { Header } from './Header'
+import { Others, usePresence } from './presence'
 import { sessionQuery } from './queries'
 import { SessionLink } from './SessionLink'
 import { Steps } from './Steps'
@@ -41,6 +42,7 @@ function OneSession({ number }: { number: number }) {
   const narrow = useMedia('(max-width: 900px)')
   const session = query.data
   const me = viewer?.person?.id
+  const others = usePresence(number, me)
   const context = useMemo(
     () => (session ? { session, people, actions, me } : null),
     [session, people, actions, me],
@@ -109,62 +111,64 @@ function OneSession({ number }: { number: number }) {
   const talk = <Conversation log={log} at={search.at} />
   return (
     <SessionContext value={context}>
-      <main className="session">
-        <Header />
-        <div className="session-body">
-          {narrow ? null : (
-            <section className="talk" aria-label="Conversation">
-              {talk}
+      <Others value={others}>
+        <main className="session">
+          <Header />
+          <div className="session-body">
+            {narrow ? null : (
+              <section className="talk" aria-label="Conversation">
+                {talk}
+              </section>
+            )}
+            <section className="work" aria-label="Work">
+              <nav className="tabs" aria-label="Parts of the session">
+                {narrow
+                  ? link(
+                      'talk',
+                      <>
+                        Conversation{' '}
+                        {session.openRequests.length > 0 ? (
+                          <b className="badge wait">{session.openRequests.length}</b>
+                        ) : null}
+                      </>,
+                    )
+                  : null}
+                {link(
+                  'steps',
+                  <>
+                    Steps{' '}
+                    {leaves.length > 0 ? (
+                      <span className="muted numbers">
+                        {done}/{leaves.length}
+                      </span>
+                    ) : null}
+                  </>,
+                )}
+                {link('markdown', 'Markdown')}
+                {link(
+                  'changes',
+                  <>
+                    Changes{' '}
+                    {session.changes.length > 0 ? (
+                      <span className="muted numbers">{session.changes.length}</span>
+                    ) : null}
+                  </>,
+                )}
+                {link('log', 'Log')}
+              </nav>
+              <Suspense fallback={<p className="empty">One moment …</p>}>
+                {tab === 'talk' ? <div className="talk">{talk}</div> : null}
+                {tab === 'steps' ? <Steps /> : null}
+                {tab === 'markdown' ? <Document /> : null}
+                {tab === 'changes' ? <Changes chosen={search.change} /> : null}
+                {tab === 'log' ? (
+                  <Log events={log.events} conversation={log.conversation} run={search.run} />
+                ) : null}
+              </Suspense>
             </section>
-          )}
-          <section className="work" aria-label="Work">
-            <nav className="tabs" aria-label="Parts of the session">
-              {narrow
-                ? link(
-                    'talk',
-                    <>
-                      Conversation{' '}
-                      {session.openRequests.length > 0 ? (
-                        <b className="badge wait">{session.openRequests.length}</b>
-                      ) : null}
-                    </>,
-                  )
-                : null}
-              {link(
-                'steps',
-                <>
-                  Steps{' '}
-                  {leaves.length > 0 ? (
-                    <span className="muted numbers">
-                      {done}/{leaves.length}
-                    </span>
-                  ) : null}
-                </>,
-              )}
-              {link('markdown', 'Markdown')}
-              {link(
-                'changes',
-                <>
-                  Changes{' '}
-                  {session.changes.length > 0 ? (
-                    <span className="muted numbers">{session.changes.length}</span>
-                  ) : null}
-                </>,
-              )}
-              {link('log', 'Log')}
-            </nav>
-            <Suspense fallback={<p className="empty">One moment …</p>}>
-              {tab === 'talk' ? <div className="talk">{talk}</div> : null}
-              {tab === 'steps' ? <Steps /> : null}
-              {tab === 'markdown' ? <Document /> : null}
-              {tab === 'changes' ? <Changes chosen={search.change} /> : null}
-              {tab === 'log' ? (
-                <Log events={log.events} conversation={log.conversation} run={search.run} />
-              ) : null}
-            </Suspense>
-          </section>
-        </div>
-      </main>
+          </div>
+        </main>
+      </Others>
     </SessionContext>
   )
 }
