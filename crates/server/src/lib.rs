@@ -19,6 +19,7 @@ mod presence;
 mod pulse;
 mod state;
 mod time;
+mod transcript;
 
 pub use desk::{Desk, PeopleCommand, PeopleReply};
 pub use graphql::definition;
@@ -27,6 +28,7 @@ pub use ipnet::IpNet;
 pub use listen::{Limits, Listening, Proxies, ProxyHeader, TlsError, TlsFiles};
 pub use origin::BadAddress;
 pub use people::{LinkFor, make_link};
+pub use transcript::{Transcript, TranscriptFormat};
 
 use brake::Brake;
 use domain::{AccountId, Clock, LinkPurpose, Mint, Role};

@@ -82,7 +82,28 @@ async fn one_shot_goes_through_without_a_person_and_ends_ready() {
     let text = list.to_string();
     assert!(!text.contains("[WIP]") && !text.contains("\"draft\":true"), "{text}");
     assert!(world.model.requests().iter().all(|request| !request.body.to_string().contains("\"AskUserQuestion\"")));
+    is_written_out_whole(&world).await;
     world.assert_foreseen();
+}
+
+async fn is_written_out_whole(world: &World) {
+    let document = world.runyard(["session", "export"]).await.expect_code(0).stdout;
+    for part in
+        ["# r/1: Write two files", "- Asked for by Ada, ", "| 1 Write one | completed | #1 |", "### Step 2: Write two"]
+    {
+        assert!(document.contains(part), "no {part:?} in\n{document}");
+    }
+    let file = world.data().parent().expect("a folder").join("r1.json");
+    let path = file.to_str().expect("text");
+    world.runyard(["session", "export", "1", "--format", "json", "-o", path]).await.expect_code(0);
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let whole: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let numbers = whole["events"].as_array().expect("a list").iter().map(|event| event["number"].as_i64());
+    let logged = world.log("1").await;
+    assert!(numbers.eq((1..).map(Some).take(logged.events.len())), "the log has {}", logged.events.len());
+    let refused = world.runyard(["session", "export", "1", "-o", path]).await.expect_code(2);
+    assert!(refused.said().contains("--force"), "{}", refused.said());
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), text, "it is as it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]

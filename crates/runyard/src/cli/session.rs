@@ -1,7 +1,7 @@
 //! `runyard session`.
 
 use super::JsonArg;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use domain::{MicroUsd, RequestId, SessionNumber};
 use std::{path::PathBuf, str::FromStr};
 
@@ -22,6 +22,25 @@ impl FromStr for SessionArg {
             return Ok(Self::Newest);
         }
         text.parse().map(Self::Number).map_err(|error| format!("{error}, or `last` for the newest"))
+    }
+}
+
+/// How a session is written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A document
+    #[value(alias = "md")]
+    Markdown,
+    /// One object
+    Json,
+}
+
+impl From<ExportFormat> for server::TranscriptFormat {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Markdown => Self::Markdown,
+            ExportFormat::Json => Self::Json,
+        }
     }
 }
 
@@ -70,6 +89,21 @@ pub enum SessionCommand {
         /// Print one event per line as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Write a session out: request, plan, steps, pull requests and everything that happened
+    #[command(after_help = "Examples:\n  runyard session export 42 > r42.md\n  runyard session export 42 --format json -o r42.json")]
+    Export {
+        /// The session
+        session: Option<SessionArg>,
+        /// A document to read, or one JSON object
+        #[arg(long, value_enum, default_value_t = ExportFormat::Markdown)]
+        format: ExportFormat,
+        /// Into this file instead of standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Write over a file that is there
+        #[arg(long, requires = "output")]
+        force: bool,
     },
     /// Say something: a question, a wish for the plan
     #[command(after_help = "Example: runyard session message 42 \"Split step 2 in two\"")]

@@ -4,6 +4,7 @@ pub mod backup;
 mod budget;
 mod config;
 pub mod edit;
+mod export;
 mod lint;
 mod pages;
 mod pull_request;

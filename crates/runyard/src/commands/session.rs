@@ -1,6 +1,6 @@
 //! `runyard session`.
 
-use super::{budget, edit, queue, queue_on, resolve, unexpected};
+use super::{budget, edit, export::export, queue, queue_on, resolve, unexpected};
 use crate::{
     app::{App, Workers},
     cli::{AttachArgs, SessionArg, SessionCommand, Wait},
@@ -173,6 +173,10 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
                 }
                 None => log(app, connection, session, after, json).await?,
             }
+        }
+        SessionCommand::Export { session, format, output, force } => {
+            let session = resolve(connection, session).await?;
+            return export(app, connection, session, format.into(), (output, force)).await;
         }
         SessionCommand::Stop { session } => {
             let session = resolve(connection, session).await?;

@@ -9,6 +9,7 @@ mod problem;
 mod rest;
 mod sign_in;
 mod socket;
+mod transcript;
 
 pub use rest::document;
 
@@ -65,6 +66,7 @@ pub fn router(app: App) -> Router {
         .merge(rest::router())
         .route("/graphql", post(graphql::answer))
         .route("/graphql/ws", get(socket::open))
+        .route("/sessions/{number}/{file}", get(transcript::session))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(measure::metrics))

@@ -14,4 +14,5 @@ mod rest;
 mod schema;
 mod schemathesis;
 mod stand_in;
+mod transcript;
 mod world;

@@ -1,5 +1,5 @@
 import { useNavigate } from '@tanstack/react-router'
-import { Archive, Copy, Ellipsis, Play, RotateCcw, Square, Wallet } from 'lucide-react'
+import { Archive, Copy, Download, Ellipsis, Play, RotateCcw, Square, Wallet } from 'lucide-react'
 import { useState } from 'react'
 import { Button, Dialog, Menu, MenuItem, TextField } from '../../ui/controls'
 import { clock, count, duration, money } from '../../ui/format'
@@ -28,6 +28,9 @@ export function Header() {
     navigator.clipboard
       .writeText(`${window.location.origin}/r/${session.number}`)
       .then(() => say('The link is copied. It opens for people of your account.'), sayError)
+  // The answer is a file: the page stays.
+  const download = (ending: 'md' | 'json') =>
+    window.location.assign(`/sessions/${session.number}/session.${ending}`)
   return (
     <header className="session-head">
       <div className="grow">
@@ -89,6 +92,12 @@ export function Header() {
         <Menu label="More" trigger={<Ellipsis size={16} />}>
           <MenuItem onClick={() => void share()}>
             <Copy size={14} /> Copy link
+          </MenuItem>
+          <MenuItem onClick={() => download('md')}>
+            <Download size={14} /> Export as Markdown
+          </MenuItem>
+          <MenuItem onClick={() => download('json')}>
+            <Download size={14} /> Export as JSON
           </MenuItem>
           <MenuItem onClick={() => setBudget(true)}>
             <Wallet size={14} /> Budget
