@@ -91,7 +91,9 @@ pub enum SessionCommand {
         json: bool,
     },
     /// Write a session out: request, plan, steps, pull requests and everything that happened
-    #[command(after_help = "Examples:\n  runyard session export 42 > r42.md\n  runyard session export 42 --format json -o r42.json")]
+    #[command(
+        after_help = "Examples:\n  runyard session export 42 > r42.md\n  runyard session export 42 --format json -o r42.json"
+    )]
     Export {
         /// The session
         session: Option<SessionArg>,

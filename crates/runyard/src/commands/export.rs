@@ -43,7 +43,8 @@ pub async fn export(
     let part = path.with_added_extension("part");
     let failed = |error: io::Error| Failure::environment(format!("failed to write {}: {error}", path.display()));
     let mut file = begin(&part).map_err(failed)?;
-    let written = write(connection, session, format, &mut |piece| file.write_all(piece.as_bytes()).map(|()| true)).await;
+    let written =
+        write(connection, session, format, &mut |piece| file.write_all(piece.as_bytes()).map(|()| true)).await;
     let placed = match written {
         Ok(()) => file.sync_all().and_then(|()| fs::rename(&part, &path)).map_err(failed),
         Err(failure) => Err(failure),

@@ -60,7 +60,6 @@ impl<'v> From<&'v Change> for Shown<'v> {
 struct Entry<'e> {
     number: i64,
     at: String,
-    #[serde(flatten)]
     payload: &'e Payload,
 }
 

@@ -27,7 +27,7 @@ async fn a_session_is_a_document_and_an_object_with_every_event() {
     let events = whole["events"].as_array().expect("a list");
     assert_eq!(events.len(), 1203);
     for (n, event) in (1..).zip(events) {
-        assert_eq!((event["number"].as_i64(), event["type"].as_str()), (Some(n), Some("note")), "{event}");
+        assert_eq!((event["number"].as_i64(), event["payload"]["type"].as_str()), (Some(n), Some("note")), "{event}");
     }
     let answer = file(&world, &ada, "/sessions/1/session.md").await;
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/markdown; charset=utf-8");
