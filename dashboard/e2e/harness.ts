@@ -19,7 +19,7 @@ export interface Server {
 
 /** The real server when `RUNYARD_URL` names one, else a mock of its own on a free port. */
 export async function startServer(
-  options: { pace?: number; empty?: boolean; firstAdmin?: boolean; mock?: boolean } = {},
+  options: { pace?: number; empty?: boolean; firstAdmin?: boolean; provider?: string; mock?: boolean } = {},
 ): Promise<Server> {
   const url = process.env.RUNYARD_URL
   if (url && !options.mock) return { url, close: async () => {} }
@@ -30,6 +30,7 @@ export async function startServer(
       MOCK_PACE: String(options.pace ?? 4),
       MOCK_EMPTY: options.empty ? '1' : '',
       MOCK_FIRST: options.firstAdmin ? '1' : '',
+      MOCK_PROVIDER: options.provider ?? '',
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -49,6 +49,26 @@ describe('signing in', () => {
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
   })
 
+  it.skipIf(!scripted)('goes by the provider, and says in words why somebody was turned away', async () => {
+    const house = await startServer({ provider: 'Example', mock: true })
+    try {
+      const made = await visit(browser, house)
+      open.push(made)
+      const { page } = made
+      await page.goto('/sign-in?refused=uninvited&request=0a1b2c3d4e5f&next=%2Fsettings%2Ftokens')
+      const told = await page.getByRole('alert').textContent()
+      expect(told).toContain('You are not invited yet.')
+      expect(told).toContain('Request 0a1b2c3d4e5f.')
+      await page.goto('/sign-in?refused=Call%20this%20number&next=%2Fsettings%2Ftokens')
+      await page.getByRole('button', { name: 'Sign in with Example' }).waitFor()
+      expect(await page.getByRole('alert').count()).toBe(0)
+      await page.getByRole('button', { name: 'Sign in with Example' }).click()
+      await page.getByRole('heading', { name: 'Tokens' }).waitFor()
+    } finally {
+      await house.close()
+    }
+  })
+
   it('makes a token that is shown once', async () => {
     const { page } = await person()
     await page.goto('/settings/tokens')

@@ -25,7 +25,13 @@ async function bodyOf(request) {
 }
 
 /** Serves `dist` and the contract, as the real server does; resolves to its address and a way to end it. */
-export async function serve({ port = 0, pace = 15, empty = false, firstAdmin = false } = {}) {
+export async function serve({
+  port = 0,
+  pace = 15,
+  empty = false,
+  firstAdmin = false,
+  provider = null,
+} = {}) {
   const schema = buildSchema(await readFile(path.join(here, '../../docs/schema.graphql'), 'utf8'))
   let world = new World({ pace, empty })
   await world.ready
@@ -41,7 +47,7 @@ export async function serve({ port = 0, pace = 15, empty = false, firstAdmin = f
     })
     response.end(body === undefined ? '' : JSON.stringify(body))
   }
-  const enter = (response, request, person) => {
+  const enter = (response, request, person, told) => {
     const cookie = randomUUID()
     const agent = request.headers['user-agent'] ?? ''
     world.signIns.set(cookie, {
@@ -51,12 +57,15 @@ export async function serve({ port = 0, pace = 15, empty = false, firstAdmin = f
       createdAt: world.in(0),
       usedAt: world.in(0),
     })
-    answer(response, 204, undefined, { 'Set-Cookie': `runyard=${cookie}; HttpOnly; SameSite=Strict; Path=/` })
+    answer(response, told ? 200 : 204, told, {
+      'Set-Cookie': `runyard=${cookie}; HttpOnly; SameSite=Strict; Path=/`,
+    })
   }
 
   async function auth(request, response, where) {
     const link = /^\/auth\/link\/(.+)$/.exec(where)?.[1]
-    if (where === '/auth/state') return answer(response, 200, { signedIn: !!signInOf(request), firstAdmin })
+    if (where === '/auth/state')
+      return answer(response, 200, { signedIn: !!signInOf(request), firstAdmin, password: true, provider })
     if (request.method === 'POST' && request.headers['x-runyard'] !== '1')
       return answer(response, 403, { error: 'forbidden', message: 'Only the page may do that.' })
     if (link && !world.links.has(link))
@@ -74,6 +83,8 @@ export async function serve({ port = 0, pace = 15, empty = false, firstAdmin = f
         message: 'That address and password do not belong together.',
       })
     }
+    // The provider knows Ada, and sends her straight back.
+    if (where === '/auth/oidc') return enter(response, request, world.people[0], { url: body.next ?? '/' })
     if (where === '/auth/sign-out') {
       for (const [cookie, each] of world.signIns) if (each === signInOf(request)) world.signIns.delete(cookie)
       return answer(response, 204, undefined, { 'Set-Cookie': 'runyard=; Max-Age=0; Path=/' })

@@ -1,11 +1,12 @@
-//! Finds what this machine lacks and installs it: system packages by apt, Claude Code by npm, schemathesis by pip, tools
-//! by cargo.
+//! Finds what this machine lacks and installs it: system packages by apt, Claude Code and oidc-provider by npm,
+//! schemathesis by pip, tools by cargo.
 //!
 //! What is there is found by looking at files, so that a second run takes no time and asks no network.
 
 mod claude;
 mod confine;
 mod packages;
+mod provider;
 mod schemathesis;
 
 use crate::{shell, workspace};
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 pub use claude::program as claude_program;
+pub use provider::found as provider;
 pub use schemathesis::found as schemathesis;
 
 /// What `setup` can be told.
@@ -51,6 +53,9 @@ pub fn ensure() -> Result<()> {
     if claude.is_none() {
         claude::install()?;
     }
+    if provider::found()?.is_none() {
+        provider::install()?;
+    }
     if schemathesis::found()?.is_none() && schemathesis::has_python() {
         schemathesis::install()?;
     }
@@ -62,6 +67,9 @@ fn check() -> Result<()> {
         packages::missing().iter().map(|package| format!("package {}", package.name)).collect();
     if claude::found()?.is_none() {
         lacks.push(format!("Claude Code {} in {}", claude::VERSION, claude::folder()?.display()));
+    }
+    if provider::found()?.is_none() {
+        lacks.push("oidc-provider".to_owned());
     }
     if schemathesis::found()?.is_none() {
         lacks.push(format!("schemathesis {}, for which Python 3 with venv is needed", schemathesis::VERSION));

@@ -77,6 +77,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(program) = schemathesis {
         runner.env("RUNYARD_SCHEMATHESIS", program);
     }
+    if let Some(modules) = setup::provider()? {
+        runner.env("RUNYARD_OIDC_PROVIDER", modules);
+    }
     shell::run(&mut runner)?;
     if everything && corpus.is_some() {
         snapshots::check(&references)?;

@@ -1,9 +1,9 @@
-//! Who may come in: people with passwords, their sign-ins, tokens, and links that are handed over.
+//! Who may come in: people with passwords or known to a provider, their sign-ins, tokens, and links that are handed over.
 
 use crate::{AccountId, LinkId, Role, SignInId, Timestamp, TokenId, User, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// What is kept of a value that only its bearer has: its SHA-256. The values are 256 random bits, so that nobody finds
 /// one by trying.
@@ -60,6 +60,15 @@ pub struct SignIn {
     pub created_at: Timestamp,
     /// When it was used last, give or take a minute.
     pub used_at: Timestamp,
+    /// From when on it is refused however much it is used; none when only rest ends it.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl SignIn {
+    /// True when it is refused at `now`: it was not used for `rest`, or its time is over.
+    pub fn is_over(&self, now: Timestamp, rest: Duration) -> bool {
+        self.used_at.after(rest) <= now || self.ends_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// A token for programs.
@@ -132,4 +141,81 @@ pub struct Welcome {
     pub email: Option<String>,
     /// Their password, as a PHC string.
     pub password: String,
+}
+
+/// Somebody who was sent to a provider to sign in there, and is expected back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// The account that they want to come into.
+    pub account: AccountId,
+    /// The provider's name for itself.
+    pub issuer: String,
+    /// The path of our own that they want to see afterwards.
+    pub next: String,
+    /// From when on they come back too late.
+    pub expires_at: Timestamp,
+}
+
+/// A person as a provider knows them. Issuer and subject together are a person for ever; mail addresses move on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The provider's name for itself.
+    pub issuer: String,
+    /// The provider's name for the person.
+    pub subject: String,
+    /// Who it is.
+    pub user: UserId,
+    /// When they came with it first.
+    pub created_at: Timestamp,
+    /// When they came with it last.
+    pub used_at: Timestamp,
+}
+
+/// Somebody for whom a provider vouches, with what the settings allow them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The provider's name for itself.
+    pub issuer: String,
+    /// The provider's name for the person.
+    pub subject: String,
+    /// Their id when they are new.
+    pub id: UserId,
+    /// Their name when they are new.
+    pub name: String,
+    /// Their mail address, when it may be relied on.
+    pub email: Option<String>,
+    /// Whether they become the person with this mail address who is there already and whom the provider has not sent yet.
+    pub link_existing: bool,
+    /// The role that they get without an invitation; none when they need one.
+    pub newcomer: Option<Role>,
+}
+
+/// What becomes of somebody for whom a provider vouches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// They come in.
+    In(Member, Welcomed),
+    /// They were sent away.
+    SentAway,
+    /// Somebody else, as far as is known, has their mail address.
+    Taken,
+    /// They are not known, and there is no mail address to know them by.
+    Unnamed,
+    /// They are not known and nobody invited them.
+    Uninvited,
+}
+
+/// How somebody comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Welcomed {
+    /// They came before.
+    Again,
+    /// They were there already, with a password.
+    Linked,
+    /// They were invited.
+    Invited,
+    /// As everybody with such a mail address.
+    New,
 }

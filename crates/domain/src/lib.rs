@@ -21,7 +21,10 @@ mod step;
 mod text;
 mod usage;
 
-pub use access::{BearerHash, Link, LinkPurpose, Member, MemberChange, SignIn, Token, Welcome};
+pub use access::{
+    Admission, Arrival, BearerHash, Errand, Identity, Link, LinkPurpose, Member, MemberChange, SignIn, Token, Welcome,
+    Welcomed,
+};
 pub use action::{Action, ActionKind, ActionState, MAX_LOST_ATTEMPTS};
 pub use budget::{Budget, Exceeded};
 pub use change::{Change, ChangeKey, ChangeState};

@@ -13,6 +13,7 @@ use crate::{
 };
 use domain::{Account, AccountId, Clock, Event, Generation, HostId, Mint, Role, SessionNumber};
 use futures::Stream;
+use secrets::Secret;
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -107,6 +108,11 @@ impl Engine {
     /// The account that this engine works for.
     pub fn account(&self) -> AccountId {
         self.shared.account.id
+    }
+
+    /// The value of the stored secret that a setting names. It is hidden from then on in everything that is written down.
+    pub async fn stored_secret(&self, name: &str, setting: &str) -> Result<Secret, Problem> {
+        self.shared.keys.named(self.shared.account.id, name, setting).await
     }
 
     /// Does what `who` asks; the server's own user when nobody is named.

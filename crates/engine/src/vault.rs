@@ -80,9 +80,15 @@ impl Keys {
         let Some(stored) = &self.stored else { return Ok(self.key.clone()) };
         match (&self.key, &stored.key_name) {
             (Some(key), _) => Ok(Some(key.clone())),
-            (None, Some(name)) => stored.value(account, name).await.map(Some),
+            (None, Some(name)) => stored.value(account, name, "anthropic.key_secret").await.map(Some),
             (None, None) => Ok(None),
         }
+    }
+
+    /// The value of the stored secret that a setting names.
+    pub async fn named(&self, account: AccountId, name: &str, setting: &str) -> Result<Secret, Problem> {
+        self.refresh(account).await?;
+        self.stored()?.value(account, name, setting).await
     }
 
     /// Gets to know the values of all stored secrets, also of those that another server stored.
@@ -172,10 +178,10 @@ impl Keys {
 }
 
 impl Stored {
-    async fn value(&self, account: AccountId, name: &str) -> Result<Secret, Problem> {
+    async fn value(&self, account: AccountId, name: &str, setting: &str) -> Result<Secret, Problem> {
         let rows = self.vault.secrets(account).await?;
         let row = rows.iter().find(|row| row.name == name).ok_or_else(|| {
-            Problem::new(ProblemCode::Environment, format!("anthropic.key_secret names `{name}`, which is not stored"))
+            Problem::new(ProblemCode::Environment, format!("{setting} names `{name}`, which is not stored"))
                 .mend(format!("store it: runyard secret set {name}"))
         })?;
         open(&self.keyring(true)?, row)

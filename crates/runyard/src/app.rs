@@ -13,7 +13,7 @@ use domain::{AccountId, Clock};
 use engine::{Person, Problem};
 use futures::future::BoxFuture;
 use jiff::tz::TimeZone;
-use secrets::Known;
+use secrets::{Known, Secret};
 use std::{io::IsTerminal as _, sync::Arc};
 use store::{Access, Store};
 use tokio::sync::mpsc;
@@ -29,6 +29,9 @@ pub struct Composed {
     pub pages: Option<Pages>,
 }
 
+/// Reads a stored secret by name.
+pub type Stored = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Secret, Problem>> + Send + Sync>;
+
 /// What pages need beside what answers commands.
 #[derive(Clone)]
 pub struct Pages {
@@ -38,6 +41,8 @@ pub struct Pages {
     pub access: Arc<dyn Access>,
     /// Into which account.
     pub account: AccountId,
+    /// The secrets that are stored.
+    pub stored: Stored,
 }
 
 /// Whether an embedded server does work.

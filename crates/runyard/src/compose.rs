@@ -1,7 +1,7 @@
 //! The one place where the parts are put together.
 
 use crate::{
-    app::{Compose, Composed, Pages, Workers},
+    app::{Compose, Composed, Pages, Stored, Workers},
     config::Config,
     control::Backend,
     exit::chain,
@@ -26,7 +26,12 @@ pub fn compose(known: Known) -> Compose {
         let (config, known) = (config.clone(), known.clone());
         Box::pin(async move {
             let (engine, store) = start(&config, owner, workers, known.clone()).await?;
-            let pages = Pages { store: store.clone(), access: store, account: engine.account() };
+            let vault = Arc::clone(&engine);
+            let stored: Stored = Arc::new(move |name| {
+                let vault = Arc::clone(&vault);
+                Box::pin(async move { vault.stored_secret(&name, "oidc.client_secret_name").await })
+            });
+            let pages = Pages { store: store.clone(), access: store, account: engine.account(), stored };
             Ok(Composed { backend: Arc::new(Embedded { engine, known }), pages: Some(pages) })
         })
     })
@@ -104,6 +109,16 @@ pub fn key(config: &Config) -> Result<Secret, SecretError> {
     match (Secret::from_env("ANTHROPIC_API_KEY"), &config.values.key_file) {
         (Err(SecretError::Unset(_) | SecretError::Empty(_)), Some(path)) => Secret::from_file(path),
         (found, _) => found,
+    }
+}
+
+/// The secret that the provider knows us by, from outside: the environment, else the configured file. None when neither
+/// is there.
+pub fn client_secret(config: &Config) -> Result<Option<Secret>, SecretError> {
+    match (Secret::from_env("RUNYARD_OIDC_CLIENT_SECRET"), &config.values.oidc_secret_file) {
+        (Err(SecretError::Unset(_) | SecretError::Empty(_)), Some(path)) => Secret::from_file(path).map(Some),
+        (Err(SecretError::Unset(_) | SecretError::Empty(_)), None) => Ok(None),
+        (found, _) => found.map(Some),
     }
 }
 

@@ -18,10 +18,12 @@ pub enum Kind {
     AccountToken,
     /// A link that is handed over.
     Link,
+    /// A browser's cookie while somebody signs in at a provider.
+    Errand,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::SignIn, Self::UserToken, Self::AccountToken, Self::Link];
+    const ALL: [Self; 5] = [Self::SignIn, Self::UserToken, Self::AccountToken, Self::Link, Self::Errand];
 
     fn prefix(self) -> &'static str {
         match self {
@@ -29,6 +31,7 @@ impl Kind {
             Self::UserToken => "ryu_",
             Self::AccountToken => "rya_",
             Self::Link => "ryl_",
+            Self::Errand => "rye_",
         }
     }
 }

@@ -60,6 +60,7 @@ pub struct Gate {
     account: AccountId,
     clock: Arc<dyn Clock>,
     cookie: &'static str,
+    errand: &'static str,
 }
 
 impl std::fmt::Debug for Gate {
@@ -72,7 +73,9 @@ impl Gate {
     /// A gate to an account. `secure` says that browsers come over TLS: the cookie's name then makes them refuse one that
     /// another host or a page without TLS set (<https://www.rfc-editor.org/rfc/rfc6265> as revised, `__Host-`).
     pub fn new(access: Arc<dyn Access>, account: AccountId, clock: Arc<dyn Clock>, secure: bool) -> Self {
-        Self { access, account, clock, cookie: if secure { "__Host-runyard" } else { "runyard" } }
+        let (cookie, errand) =
+            if secure { ("__Host-runyard", "__Host-runyard-errand") } else { ("runyard", "runyard-errand") };
+        Self { access, account, clock, cookie, errand }
     }
 
     /// Who sent a request with these headers.
@@ -81,10 +84,10 @@ impl Gate {
             let (kind, hash) = token(headers).ok_or(Refusal::Unauthenticated)?;
             return match kind {
                 Kind::UserToken | Kind::AccountToken => self.by_token(hash).await,
-                Kind::SignIn | Kind::Link => Err(Refusal::Unauthenticated),
+                Kind::SignIn | Kind::Link | Kind::Errand => Err(Refusal::Unauthenticated),
             };
         }
-        let value = self.cookie(headers).ok_or(Refusal::Unauthenticated)?;
+        let value = cookie(headers, self.cookie).ok_or(Refusal::Unauthenticated)?;
         match bearer::read(value) {
             Some((Kind::SignIn, hash)) => self.by_sign_in(hash).await,
             _ => Err(Refusal::Unauthenticated),
@@ -99,32 +102,36 @@ impl Gate {
         }
     }
 
-    /// The header that makes a browser keep a sign-in.
-    pub fn keep(&self, value: &str) -> String {
-        let seconds = SIGN_IN_LASTS.as_secs();
-        format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{}", self.cookie, self.secure())
+    /// The header that makes a browser keep a sign-in for `lasts`.
+    pub fn keep(&self, value: &str, lasts: Duration) -> String {
+        cookie_line(self.cookie, value, lasts.min(SIGN_IN_LASTS))
     }
 
     /// The header that makes a browser forget it.
     pub fn forget(&self) -> String {
-        format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{}", self.cookie, self.secure())
+        cookie_line(self.cookie, "", Duration::ZERO)
     }
 
-    fn secure(&self) -> &'static str {
-        if self.cookie.starts_with("__Host-") { "; Secure" } else { "" }
+    /// The header that makes a browser keep what binds its way to a provider and back.
+    pub fn keep_errand(&self, value: &str, lasts: Duration) -> String {
+        cookie_line(self.errand, value, lasts)
     }
 
-    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, _)| *name == self.cookie).map(|(_, value)| value)
+    /// The header that makes a browser forget it.
+    pub fn forget_errand(&self) -> String {
+        cookie_line(self.errand, "", Duration::ZERO)
+    }
+
+    /// What a browser that comes back from a provider kept.
+    pub fn errand<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        cookie(headers, self.errand)
     }
 
     async fn by_sign_in(&self, hash: BearerHash) -> Result<Caller, Refusal> {
         let found = self.access.sign_in(hash).await?;
         let (sign_in, member) = found.ok_or(Refusal::Unauthenticated)?;
         let now = self.clock.now();
-        if member.user.account != self.account || sign_in.used_at.after(SIGN_IN_LASTS) <= now {
+        if member.user.account != self.account || sign_in.is_over(now, SIGN_IN_LASTS) {
             return Err(Refusal::Unauthenticated);
         }
         if is_due(Some(sign_in.used_at), now) {
@@ -150,6 +157,19 @@ impl Gate {
 
 fn is_due(noted: Option<Timestamp>, now: Timestamp) -> bool {
     noted.is_none_or(|noted| now.since(noted) >= NOTED_EVERY)
+}
+
+/// The header for a cookie. `Lax`, since a browser that a provider sends back comes from another site.
+fn cookie_line(name: &str, value: &str, lasts: Duration) -> String {
+    let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", lasts.as_secs())
+}
+
+/// The cookie with this name.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
 /// The token in `Authorization: Bearer …`.

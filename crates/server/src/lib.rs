@@ -12,6 +12,7 @@ mod graphql;
 mod http;
 mod listen;
 mod metrics;
+mod oidc;
 mod origin;
 mod password;
 mod people;
@@ -26,6 +27,7 @@ pub use graphql::definition;
 pub use http::document;
 pub use ipnet::IpNet;
 pub use listen::{Limits, Listening, Proxies, ProxyHeader, TlsError, TlsFiles};
+pub use oidc::{BadIssuer, Doors, ProviderSettings, check_issuer};
 pub use origin::BadAddress;
 pub use people::{LinkFor, make_link};
 pub use transcript::{Transcript, TranscriptFormat};
@@ -37,6 +39,7 @@ use gate::Gate;
 use http::App;
 use listen::Tls;
 use metrics::Metrics;
+use oidc::Provider;
 use origin::Origins;
 use password::Passwords;
 use pulse::Pulse;
@@ -67,6 +70,8 @@ pub struct Parts {
     pub mint: Arc<dyn Mint>,
     /// Where to listen, and how.
     pub listen: Listening,
+    /// How people come in.
+    pub doors: Doors,
 }
 
 /// Why a server did not start.
@@ -87,6 +92,12 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Nobody could come in.
+    #[error("neither a password nor a provider lets anybody in")]
+    NoDoor,
+    /// The provider cannot be spoken to.
+    #[error("failed to make the client that speaks to the provider")]
+    Provider(#[source] reqwest::Error),
     /// The record cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,7 +116,13 @@ pub struct Server {
 impl Server {
     /// Listens and answers.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { backend, store, access, account, clock, mint, listen } = parts;
+        let Parts { backend, store, access, account, clock, mint, listen, doors } = parts;
+        let Doors { passwords, provider } = doors;
+        if !passwords && provider.is_none() {
+            return Err(StartError::NoDoor);
+        }
+        let provider = provider.map(|settings| Provider::new(settings, clock.clone())).transpose();
+        let provider = provider.map_err(StartError::Provider)?;
         let failed = |source| StartError::Listen { address: listen.address, source };
         let tls = listen.tls.as_ref().map(|files| Tls::open(files).map(Arc::new)).transpose()?;
         let listener = TcpListener::bind(listen.address).await.map_err(failed)?;
@@ -118,6 +135,8 @@ impl Server {
             gate: Gate::new(access.clone(), account, clock.clone(), origins.is_secure()),
             brake: Brake::new(),
             passwords: Passwords::new(),
+            passwords_open: passwords,
+            provider,
             pulse: Pulse::new(),
             audience: Arc::default(),
             presence: Arc::default(),

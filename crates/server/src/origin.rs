@@ -62,6 +62,11 @@ impl Origins {
         format!("{}{path}", self.public)
     }
 
+    /// True when a page of ours that was reached by our public name sent a request.
+    pub fn is_public(&self, headers: &HeaderMap) -> bool {
+        headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() == self.public.as_bytes())
+    }
+
     /// True when browsers come over TLS.
     pub fn is_secure(&self) -> bool {
         self.public.starts_with("https://")

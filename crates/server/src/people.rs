@@ -11,10 +11,22 @@ const LINK_LASTS: Duration = Duration::from_hours(7 * 24);
 /// How long one that makes an admin, or gives a password, works.
 const STRONG_LINK_LASTS: Duration = Duration::from_hours(24);
 
-/// True when an admin can sign in.
+/// True when an admin can sign in, with a password or at the provider.
 pub async fn somebody_can_sign_in(access: &dyn Access, account: AccountId) -> Result<bool, StoreError> {
     let members = access.members(account).await?;
-    Ok(members.iter().any(|member| member.active && member.has_password && member.user.role == Role::Admin))
+    let mut by_provider = None;
+    for admin in members.iter().filter(|member| member.active && member.user.role == Role::Admin) {
+        if admin.has_password {
+            return Ok(true);
+        }
+        if by_provider.is_none() {
+            by_provider = Some(access.identities(account).await?);
+        }
+        if by_provider.iter().flatten().any(|identity| identity.user == admin.user.id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// For whom a link is made.

@@ -1,8 +1,8 @@
 //! What everything that answers shares.
 
 use crate::{
-    audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, origin::Origins, password::Passwords,
-    presence::Presence, pulse::Pulse,
+    audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, oidc::Provider, origin::Origins,
+    password::Passwords, presence::Presence, pulse::Pulse,
 };
 use domain::{AccountId, Clock, Mint};
 use engine::Backend;
@@ -22,6 +22,9 @@ pub struct State {
     pub gate: Gate,
     pub brake: Brake,
     pub passwords: Passwords,
+    /// Whether a password lets somebody in.
+    pub passwords_open: bool,
+    pub provider: Option<Provider>,
     pub pulse: Pulse,
     pub audience: Arc<Audience>,
     pub presence: Arc<Presence>,

@@ -3,8 +3,8 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use domain::{
-    AccountId, BearerHash, Link, LinkId, Member, MemberChange, SignIn, SignInId, Timestamp, Token, TokenId, UserId,
-    Welcome,
+    AccountId, Admission, Arrival, BearerHash, Errand, Identity, Link, LinkId, Member, MemberChange, SignIn, SignInId,
+    Timestamp, Token, TokenId, UserId, Welcome,
 };
 
 /// The people of accounts and what they come in with. Of a value that only its bearer has, the hash is kept.
@@ -81,4 +81,17 @@ pub trait Access: Send + Sync {
     /// reset for somebody who is not there or was sent away.
     async fn use_link(&self, hash: BearerHash, welcome: &Welcome, now: Timestamp)
     -> Result<Option<Member>, StoreError>;
+
+    /// Notes that somebody was sent to a provider; what came back too late at `now` is forgotten.
+    async fn add_errand(&self, new: &Errand, hash: BearerHash, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes the errand with this hash, which works once. None when there is none, or it is too old at `now`.
+    async fn take_errand(&self, hash: BearerHash, now: Timestamp) -> Result<Option<Errand>, StoreError>;
+
+    /// Says what becomes of somebody for whom a provider vouches, and makes it so: whoever is invited or welcome is there
+    /// afterwards, and the next time known by issuer and subject alone.
+    async fn admit(&self, account: AccountId, arrival: &Arrival, now: Timestamp) -> Result<Admission, StoreError>;
+
+    /// By whom providers know people of the account, oldest first.
+    async fn identities(&self, account: AccountId) -> Result<Vec<Identity>, StoreError>;
 }

@@ -10,10 +10,10 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BearerHash, BlobHash, Change, ChangeId, ChangeKey, ChangeState,
-    CommitId, Event, ExecId, Generation, Lease, Link, LinkId, Member, Repository, RepositoryId, Request, RequestId,
-    RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId,
-    Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId, StepState, Timestamp, Token, TokenId, User,
-    UserId,
+    CommitId, Errand, Event, ExecId, Generation, Identity, Lease, Link, LinkId, Member, Repository, RepositoryId,
+    Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId, SandboxRecord,
+    SandboxState, ServerId, Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId, StepState, Timestamp,
+    Token, TokenId, User, UserId,
 };
 use secrets::Known;
 use serde_json::Value as Json;
@@ -316,4 +316,15 @@ pub trait AccessRows {
     /// Not too old at `now`, newest first.
     async fn links(&mut self, account: AccountId, now: Timestamp) -> Result<Vec<Link>>;
     async fn remove_link(&mut self, account: AccountId, id: LinkId) -> Result<bool>;
+    async fn add_errand(&mut self, new: &Errand, hash: BearerHash) -> Result<()>;
+    async fn errand(&mut self, hash: BearerHash) -> Result<Option<Errand>>;
+    /// False when there is none.
+    async fn remove_errand(&mut self, hash: BearerHash) -> Result<bool>;
+    /// Removes those that are too old at `now`.
+    async fn remove_late_errands(&mut self, now: Timestamp) -> Result<()>;
+    /// Adds an identity, or notes that it was used.
+    async fn put_identity(&mut self, identity: &Identity) -> Result<()>;
+    async fn identity(&mut self, account: AccountId, issuer: &str, subject: &str) -> Result<Option<Identity>>;
+    /// Oldest first.
+    async fn identities(&mut self, account: AccountId) -> Result<Vec<Identity>>;
 }

@@ -20,11 +20,23 @@ const root = createRootRoute({
   errorComponent: Crashed,
 })
 
+interface SignInSearch {
+  /** What to see afterwards. */
+  next?: string
+  /** Why the provider's word was not enough. */
+  refused?: string
+  /** Under which the log of the server says more. */
+  request?: string
+}
+
 const signInRoute = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
-  validateSearch: (search: Record<string, unknown>): { next?: string } =>
-    typeof search.next === 'string' ? { next: search.next } : {},
+  validateSearch: (search: Record<string, unknown>): SignInSearch => ({
+    ...(typeof search.next === 'string' ? { next: search.next } : {}),
+    ...(typeof search.refused === 'string' ? { refused: search.refused } : {}),
+    ...(typeof search.request === 'string' ? { request: search.request } : {}),
+  }),
   component: SignIn,
 })
 

@@ -2,13 +2,14 @@
 
 use crate::{
     app::{App, Pages, Workers},
+    compose::client_secret,
     config::Listen,
     connect::{Embedded, lock_for_serve},
     exit::{Exit, Failure, chain},
 };
 use domain::SystemMint;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::{Listening, Parts, Server, StartError, TlsError};
+use server::{Doors, Listening, Parts, Server, StartError, TlsError};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,6 +75,7 @@ fn raise_descriptors() {
 /// machine is no mistake.
 async fn open(app: &mut App, server: &Embedded, pages: &Pages, address: SocketAddr) -> Result<Server, Failure> {
     let listening = app.config.listening(address).map_err(|why| Failure::usage(why).mend("set both, or neither"))?;
+    let doors = doors(app, pages).await?;
     let parts = |address| Parts {
         backend: server.backend(),
         store: Arc::clone(&pages.store),
@@ -82,6 +84,7 @@ async fn open(app: &mut App, server: &Embedded, pages: &Pages, address: SocketAd
         clock: Arc::clone(&app.clock),
         mint: Arc::new(SystemMint),
         listen: Listening { address, ..listening.clone() },
+        doors: doors.clone(),
     };
     let is_default = app.config.is_default("listen");
     match Server::start(parts(address)).await {
@@ -95,6 +98,21 @@ async fn open(app: &mut App, server: &Embedded, pages: &Pages, address: SocketAd
     }
 }
 
+/// How people come in. What the provider knows us by is hidden from then on in everything that is written down.
+async fn doors(app: &App, pages: &Pages) -> Result<Doors, Failure> {
+    let values = &app.config.values;
+    let mut secret = None;
+    if values.issuer.is_some() {
+        secret = client_secret(&app.config).map_err(|error| Failure::environment(chain(&error)))?;
+        if let (None, Some(name)) = (&secret, &values.oidc_secret_name) {
+            secret = Some((pages.stored)(name.clone()).await?);
+        }
+        app.known.learn(secret.iter().filter(|secret| !secret.is_weak()));
+    }
+    let mend = "mend the configuration; `runyard config show` says where each value comes from";
+    app.config.doors(secret).map_err(|why| Failure::usage(why).mend(mend))
+}
+
 fn failure(error: &StartError) -> Failure {
     let told = Failure::environment(chain(error));
     match error {
@@ -105,6 +123,7 @@ fn failure(error: &StartError) -> Failure {
         StartError::Tls(_) => {
             told.mend("set tls.certificate and tls.key to files in the form PEM that this user may read")
         }
-        StartError::Store(_) => told,
+        StartError::NoDoor => told.mend("set password_sign_in to true, or name a provider in oidc.issuer"),
+        StartError::Provider(_) | StartError::Store(_) => told,
     }
 }

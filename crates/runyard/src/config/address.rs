@@ -24,6 +24,33 @@ impl Setting for ApiAddress {
     }
 }
 
+/// A provider's name for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer(pub String);
+
+impl Issuer {
+    /// Its host, and its port when it is an unusual one.
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+}
+
+impl Setting for Issuer {
+    const SHAPE: &'static str = "the address of a provider such as https://id.example.org";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        let text = raw.text().ok_or_else(|| raw.wrong::<Self>())?.trim();
+        // What is wrong with it is said without repeating a password that may be in it.
+        server::check_issuer(text).map_err(|error| format!("expected {}: {error}", Self::SHAPE))?;
+        Ok(Self(text.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// An address to listen at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen(pub SocketAddr);

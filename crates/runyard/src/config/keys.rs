@@ -2,11 +2,11 @@
 //! `config show` and `docs/configuration.md`.
 
 use super::{
-    address::{ApiAddress, Listen, Network},
+    address::{ApiAddress, Issuer, Listen, Network},
     setting::{Bytes, Count, LogFilter, LogFormat, Processors, Program, Raw, Setting},
 };
 use agent::ProgramDigest;
-use domain::{MicroUsd, PrMode};
+use domain::{MicroUsd, PrMode, Role};
 use sandbox::local::Requirement;
 use server::ProxyHeader;
 use std::{path::PathBuf, time::Duration};
@@ -114,6 +114,34 @@ keys! {
     head_time: Duration = "20s" as "connections.head";
     /// How long the body of a request may take.
     body_time: Duration = "1m" as "connections.body";
+    /// Whether people sign in with a password. When they do not, the links of `runyard user reset-password` still let
+    /// somebody in, once.
+    password_sign_in: bool = "true" as "password_sign_in";
+    /// A provider of OpenID Connect at which people sign in, by its own name for itself, to the letter.
+    issuer: Option<Issuer> = "" as "oidc.issuer";
+    /// The provider's name for this server.
+    oidc_client: Option<String> = "" as "oidc.client_id";
+    /// A file of mode 0600 that holds the client's secret. `RUNYARD_OIDC_CLIENT_SECRET` in the environment goes before it.
+    oidc_secret_file: Option<PathBuf> = "" as "oidc.client_secret_file";
+    /// The name of a stored secret that holds the client's secret (`runyard secret set NAME`), used when neither of those is
+    /// there. It is read when the server starts.
+    oidc_secret_name: Option<String> = "" as "oidc.client_secret_name";
+    /// What the provider is asked for. `openid` and `email` are needed.
+    oidc_scopes: Vec<String> = "openid, email, profile" as "oidc.scopes";
+    /// What the page calls the provider, after "Sign in with". Default: the issuer's host.
+    oidc_label: Option<String> = "" as "oidc.label";
+    /// Whoever has a mail address of one of these domains comes in without an invitation. Without a domain, people are
+    /// invited.
+    oidc_domains: Vec<String> = "" as "oidc.domains";
+    /// The role of those who come in without an invitation: `member`, `maintainer` or `admin`.
+    oidc_role: Role = "member" as "oidc.role";
+    /// Whether the provider's word is enough to become a person who is there already with the same, verified, mail address.
+    oidc_link_existing: bool = "false" as "oidc.link_existing";
+    /// Whether a mail address counts only when the provider says that it is verified. Without it, an address about which the
+    /// provider says nothing counts too.
+    oidc_require_verified_email: bool = "true" as "oidc.require_verified_email";
+    /// How long a sign-in lasts before the provider is asked again.
+    oidc_sign_in_lasts: Duration = "7d" as "oidc.sign_in_lasts";
     /// Your name, as git knows you. Default: git's `user.name`, else the login name.
     user_name: Option<String> = "" as "user.name";
     /// Your mail address, as git knows you. Default: git's `user.email`, else `login@hostname`.

@@ -130,8 +130,14 @@ impl Config {
 /// Variables that begin with `RUNYARD_` and are no settings.
 /// Variables of `faultpoint`, which exist where it does anything.
 const FAULT_VARIABLES: [&str; 3] = ["RUNYARD_FAILPOINTS", "RUNYARD_FAILPOINTS_TRACE", "RUNYARD_PLANTED"];
-const OTHER_VARIABLES: [&str; 5] =
-    ["RUNYARD_CONFIG", "RUNYARD_CLAUDE", "RUNYARD_WRITE_DOCS", "RUNYARD_CORPUS", "RUNYARD_ADVISORY_DB"];
+const OTHER_VARIABLES: [&str; 6] = [
+    "RUNYARD_CONFIG",
+    "RUNYARD_CLAUDE",
+    "RUNYARD_OIDC_CLIENT_SECRET",
+    "RUNYARD_WRITE_DOCS",
+    "RUNYARD_CORPUS",
+    "RUNYARD_ADVISORY_DB",
+];
 
 impl Config {
     /// Reads everything.

@@ -1,6 +1,6 @@
 //! Types of settings: how each is read from text or TOML, and how it is shown.
 
-use domain::{MicroUsd, PrMode};
+use domain::{MicroUsd, PrMode, Role};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -210,6 +210,27 @@ impl Setting for PrMode {
             Self::StackedPr => "stacked_pr",
             Self::SinglePr => "single_pr",
             Self::Manual => "manual",
+        })
+    }
+}
+
+impl Setting for Role {
+    const SHAPE: &'static str = "member, maintainer or admin";
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        match raw.text() {
+            Some("member") => Ok(Self::Member),
+            Some("maintainer") => Ok(Self::Maintainer),
+            Some("admin") => Ok(Self::Admin),
+            _ => Err(raw.wrong::<Self>()),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(match self {
+            Self::Member => "member",
+            Self::Maintainer => "maintainer",
+            Self::Admin => "admin",
         })
     }
 }

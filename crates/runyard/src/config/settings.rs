@@ -7,7 +7,8 @@ use sandbox::{
     LocalConfig,
     local::{self, Limit},
 };
-use server::{Limits, Listening, Proxies, TlsFiles};
+use secrets::Secret;
+use server::{Doors, Limits, Listening, ProviderSettings, Proxies, TlsFiles};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// How soon a renewed certificate is in use.
@@ -119,6 +120,32 @@ impl Config {
             },
             ..Listening::at(address)
         })
+    }
+
+    /// How people come in, with the secret that the provider knows us by. The error says what is missing.
+    pub fn doors(&self, client_secret: Option<Secret>) -> Result<Doors, String> {
+        let v = &self.values;
+        let Some(issuer) = &v.issuer else {
+            let closed = "password_sign_in is false and oidc.issuer is not set, so nobody could sign in";
+            return if v.password_sign_in { Ok(Doors::default()) } else { Err(closed.to_owned()) };
+        };
+        let client_id = v.oidc_client.clone().ok_or("oidc.issuer is set and oidc.client_id is not")?;
+        if let Some(missing) = ["openid", "email"].iter().find(|it| !v.oidc_scopes.iter().any(|scope| scope == *it)) {
+            return Err(format!("oidc.scopes lacks `{missing}`"));
+        }
+        let provider = ProviderSettings {
+            issuer: issuer.0.clone(),
+            client_id,
+            client_secret,
+            scopes: v.oidc_scopes.clone(),
+            label: v.oidc_label.clone().unwrap_or_else(|| issuer.host().to_owned()),
+            domains: v.oidc_domains.clone(),
+            role: v.oidc_role,
+            link_existing: v.oidc_link_existing,
+            require_verified_email: v.oidc_require_verified_email,
+            sign_in_lasts: v.oidc_sign_in_lasts,
+        };
+        Ok(Doors { passwords: v.password_sign_in, provider: Some(provider) })
     }
 
     /// Where the database is.

@@ -26,7 +26,8 @@ impl Viewer {
         let crate::gate::Proof::SignIn(current, _) = call.caller.proof else { return Ok(Vec::new()) };
         let member = call.must_be_person()?;
         let found = call.state.access.sign_ins(member.user.id).await.map_err(super::error::Failure::from)?;
-        let each = found.into_iter().map(|sign_in| SignIn {
+        let now = call.state.clock.now();
+        let each = found.into_iter().filter(|it| !it.is_over(now, crate::gate::SIGN_IN_LASTS)).map(|sign_in| SignIn {
             id: sign_in.id.to_string().into(),
             created_at: DateTime(sign_in.created_at),
             used_at: DateTime(sign_in.used_at),

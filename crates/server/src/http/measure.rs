@@ -16,8 +16,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// OpenMetrics, which Prometheus reads as well as its own text.
 const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The id of a request, for those who show it.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
 /// Gives a request its id, which the log and the answer carry, and counts it when it is answered.
-pub async fn measure(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+pub async fn measure(Shared(state): Shared<Arc<State>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("page", MatchedPath::as_str).to_owned();
@@ -25,6 +29,7 @@ pub async fn measure(Shared(state): Shared<Arc<State>>, request: Request, next: 
     let told = if by_proxy { told(request.headers()) } else { None };
     let id = told.unwrap_or_else(|| state.mint.uuid().simple().to_string());
     let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id, %method, route);
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status(), begun.elapsed());

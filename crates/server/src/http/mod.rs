@@ -5,6 +5,7 @@ mod flush;
 mod graphql;
 mod headers;
 mod measure;
+mod oidc;
 mod problem;
 mod rest;
 mod sign_in;
@@ -60,6 +61,8 @@ pub fn router(app: App) -> Router {
         .route("/auth/state", get(sign_in::state))
         .route("/auth/sign-in", post(sign_in::sign_in))
         .route("/auth/sign-out", post(sign_in::sign_out))
+        .route("/auth/oidc", post(oidc::start))
+        .route("/auth/oidc/return", get(oidc::back))
         .route("/auth/link/{value}", get(sign_in::link).post(sign_in::use_link));
     Router::new()
         .merge(auth)

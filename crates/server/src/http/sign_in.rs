@@ -4,7 +4,7 @@ use super::{problem::Answer, read};
 use crate::{
     bearer::{self, Kind},
     brake::TooMany,
-    gate::Refusal,
+    gate::{Refusal, SIGN_IN_LASTS},
     password,
     people::checked_email,
     state::State,
@@ -19,7 +19,8 @@ use axum::{
 };
 use domain::{Link, LinkPurpose, Member, Role, SignIn, SignInId, UserId, Welcome};
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use store::StoreError;
 use zeroize::Zeroizing;
 
 type Result<T> = std::result::Result<T, Answer>;
@@ -31,6 +32,10 @@ pub struct Situation {
     signed_in: bool,
     /// Nobody can sign in yet: the first admin opens the link that the server printed.
     first_admin: bool,
+    /// Whether a password lets somebody in.
+    password: bool,
+    /// What the provider is called that lets people in; null without one.
+    provider: Option<String>,
 }
 
 pub async fn state(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Result<Json<Situation>> {
@@ -40,7 +45,8 @@ pub async fn state(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Res
         Err(_) => false,
     };
     let first_admin = !signed_in && !crate::people::somebody_can_sign_in(state.access.as_ref(), state.account).await?;
-    Ok(Json(Situation { signed_in, first_admin }))
+    let provider = state.provider.as_ref().map(|provider| provider.settings().label.clone());
+    Ok(Json(Situation { signed_in, first_admin, password: state.passwords_open, provider }))
 }
 
 #[derive(Deserialize)]
@@ -58,6 +64,9 @@ pub async fn sign_in(
 ) -> Result<Response> {
     state.origins.own_page(&Method::POST, &headers)?;
     let given: Credentials = read(&headers, &body)?;
+    if !state.passwords_open {
+        return Err(closed("nobody signs in with a password here; use the other button"));
+    }
     state.brake.attempt(Some(&given.email), Some(from.ip())).map_err(too_many)?;
     let (member, phc) = state.access.credentials(state.account, given.email.trim()).await?.unzip();
     let right = state.passwords.verify(given.password, phc).await;
@@ -66,7 +75,7 @@ pub async fn sign_in(
         let message = "mail address or password is wrong";
         return Err(Answer::new(StatusCode::UNAUTHORIZED, "bad-credentials", message));
     };
-    let_in(&state, &headers, &member).await
+    Ok(with_cookies(StatusCode::NO_CONTENT, [let_in(&state, &headers, &member, None).await?]))
 }
 
 pub async fn sign_out(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Result<Response> {
@@ -80,7 +89,7 @@ pub async fn sign_out(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> 
         Err(Refusal::Store(error)) => return Err(error.into()),
         Err(_) => {}
     }
-    Ok(with_cookie(&state.gate.forget()))
+    Ok(with_cookies(StatusCode::NO_CONTENT, [state.gate.forget()]))
 }
 
 /// What a link is for.
@@ -123,6 +132,10 @@ pub async fn use_link(
     let given: Introduction = read(&headers, &body)?;
     state.brake.attempt(None, Some(from.ip())).map_err(too_many)?;
     let link = found(&state, &value).await?;
+    // Links of admins for the first of them, and for a lost password, stay a way in when the provider is away.
+    if !state.passwords_open && link.purpose == LinkPurpose::Invitation {
+        return Err(closed("nobody has a password here: sign in at the provider, where your invitation counts too"));
+    }
     let name = match (link.purpose, given.name) {
         (LinkPurpose::PasswordReset, _) => None,
         (_, name) => {
@@ -143,7 +156,7 @@ pub async fn use_link(
     let (_, hash) = bearer::read(&value).ok_or_else(expired)?;
     let welcome = Welcome { id: UserId::new(state.mint.as_ref()), name, email, password };
     let member = state.access.use_link(hash, &welcome, state.clock.now()).await?.ok_or_else(expired)?;
-    let_in(&state, &headers, &member).await
+    Ok(with_cookies(StatusCode::NO_CONTENT, [let_in(&state, &headers, &member, None).await?]))
 }
 
 async fn found(state: &State, value: &str) -> Result<Link> {
@@ -156,28 +169,42 @@ fn expired() -> Answer {
     Answer::new(StatusCode::NOT_FOUND, "link-expired", message)
 }
 
-/// Makes a new sign-in, whatever the browser had before, so that nobody can have chosen its cookie.
-async fn let_in(state: &State, headers: &HeaderMap, member: &Member) -> Result<Response> {
+fn closed(message: &str) -> Answer {
+    Answer::new(StatusCode::FORBIDDEN, "passwords-closed", message)
+}
+
+/// Makes a new sign-in, whatever the browser had before, so that nobody can have chosen its cookie; the header that makes
+/// the browser keep it. With `lasts` it ends then, else when it was not used for long.
+pub async fn let_in(
+    state: &State,
+    headers: &HeaderMap,
+    member: &Member,
+    lasts: Option<Duration>,
+) -> std::result::Result<String, StoreError> {
     let (value, hash) = bearer::mint(Kind::SignIn);
     let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     let agent = agent.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
     let now = state.clock.now();
+    let ends_at = lasts.map(|lasts| now.after(lasts));
     let id = SignInId::new(state.mint.as_ref());
-    let new = SignIn { id, user: member.user.id, agent, created_at: now, used_at: now };
+    let new = SignIn { id, user: member.user.id, agent, created_at: now, used_at: now, ends_at };
     state.access.add_sign_in(&new, hash).await?;
-    Ok(with_cookie(&state.gate.keep(value.expose())))
+    Ok(state.gate.keep(value.expose(), lasts.unwrap_or(SIGN_IN_LASTS)))
 }
 
-fn with_cookie(line: &str) -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Ok(mut value) = HeaderValue::from_str(line) {
-        value.set_sensitive(true);
-        response.headers_mut().insert(header::SET_COOKIE, value);
+/// An answer that changes what a browser keeps.
+pub fn with_cookies<const N: usize>(status: StatusCode, lines: [String; N]) -> Response {
+    let mut response = status.into_response();
+    for line in lines {
+        if let Ok(mut value) = HeaderValue::from_str(&line) {
+            value.set_sensitive(true);
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
     }
     response
 }
 
-fn too_many(TooMany(wait): TooMany) -> Answer {
+pub fn too_many(TooMany(wait): TooMany) -> Answer {
     let message = format!("too many attempts; try again in {} s", wait.as_secs() + 1);
     Answer::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", message).after(wait)
 }

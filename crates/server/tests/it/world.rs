@@ -1,11 +1,11 @@
 //! A server with nobody in it yet, and those who come.
 
 use crate::stand_in::StandIn;
-use domain::{Account, AccountId, SystemClock, SystemMint};
+use domain::{Account, AccountId, Clock, SystemClock, SystemMint};
 use engine::Backend;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
-use server::{Listening, Parts, Server};
+use server::{Doors, Listening, Parts, Proxies, ProxyHeader, Server};
 use std::{net::SocketAddr, sync::Arc};
 use store::{MemoryStore, SqlStore, Store as _};
 use uuid::Uuid;
@@ -40,6 +40,18 @@ impl World {
 
     pub async fn listening(listen: Listening) -> Self {
         Self::of(Arc::new(MemoryStore::new()), ACCOUNT, listen).await
+    }
+
+    /// A server with other ways in, by another clock, that believes whoever asks for whom they ask.
+    pub async fn through(doors: Doors, clock: Arc<dyn Clock>) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        store.account(&Account { id: ACCOUNT, name: ACCOUNT.to_string() }).await.expect("an account");
+        let stand_in = StandIn::new();
+        let trusted = vec!["127.0.0.0/8".parse().expect("a network")];
+        let proxies = Proxies { trusted, header: ProxyHeader::XForwarded };
+        let parts = Parts { doors, clock, ..parts(&stand_in, &store, Listening { proxies, ..here() }) };
+        let server = Server::start(parts).await.expect("starts");
+        Self::with(server, stand_in, store)
     }
 
     /// A server of another account with the same record.
@@ -147,6 +159,7 @@ fn parts(stand_in: &Arc<StandIn>, store: &Arc<MemoryStore>, listen: Listening) -
         clock: Arc::new(SystemClock::new()),
         mint: Arc::new(SystemMint),
         listen,
+        doors: Doors::default(),
     }
 }
 

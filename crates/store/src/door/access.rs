@@ -1,6 +1,7 @@
 //! Who may come in, for every backend.
 
 use super::{
+    arrivals::admit,
     clean::{self, Clean as _, Cleaned},
     commit::missing,
     transact,
@@ -11,8 +12,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    AccountId, BearerHash, Link, LinkId, LinkPurpose, Member, MemberChange, Role, SignIn, SignInId, Timestamp, Token,
-    TokenId, User, UserId, Welcome,
+    AccountId, Admission, Arrival, BearerHash, Errand, Identity, Link, LinkId, LinkPurpose, Member, MemberChange, Role,
+    SignIn, SignInId, Timestamp, Token, TokenId, User, UserId, Welcome,
 };
 use secrets::Redactor;
 
@@ -123,6 +124,25 @@ impl<B: Backend> Access for B {
         let redactor = self.known().redactor();
         transact!(self, |rows| use_link(rows, hash, welcome, &redactor, now))
     }
+
+    async fn add_errand(&self, new: &Errand, hash: BearerHash, now: Timestamp) -> Result<()> {
+        let next = clean::text(&new.next, &self.known().redactor());
+        let new = Errand { next, ..new.clone() };
+        transact!(self, |rows| add_errand(rows, &new, hash, now))
+    }
+
+    async fn take_errand(&self, hash: BearerHash, now: Timestamp) -> Result<Option<Errand>> {
+        transact!(self, |rows| take_errand(rows, hash, now))
+    }
+
+    async fn admit(&self, account: AccountId, arrival: &Arrival, now: Timestamp) -> Result<Admission> {
+        let redactor = self.known().redactor();
+        transact!(self, |rows| admit(rows, account, arrival, &redactor, now))
+    }
+
+    async fn identities(&self, account: AccountId) -> Result<Vec<Identity>> {
+        self.read().await?.identities(account).await
+    }
 }
 
 /// The person, if they are of the account, which is locked: whether an admin is left does not change meanwhile.
@@ -220,4 +240,17 @@ async fn use_link(
 fn with_role(user: &User, welcome: &Welcome, role: Role, redactor: &Redactor) -> User {
     let name = welcome.name.as_deref().map_or_else(|| user.name.clone(), |name| clean::text(name, redactor));
     User { name, role: user.role.max(role), ..user.clone() }
+}
+
+async fn add_errand(rows: &mut dyn Rows, new: &Errand, hash: BearerHash, now: Timestamp) -> Result<()> {
+    rows.account(new.account).await?.ok_or_else(|| missing("account", new.account))?;
+    rows.remove_late_errands(now).await?;
+    rows.add_errand(new, hash).await
+}
+
+async fn take_errand(rows: &mut dyn Rows, hash: BearerHash, now: Timestamp) -> Result<Option<Errand>> {
+    let Some(errand) = rows.errand(hash).await? else { return Ok(None) };
+    // Whoever takes the row away first has used it.
+    let is_first = rows.remove_errand(hash).await?;
+    Ok(Some(errand).filter(|errand| is_first && errand.expires_at > now))
 }

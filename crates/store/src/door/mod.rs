@@ -1,6 +1,7 @@
 //! The store's rules, written once over the rows of any backend.
 
 mod access;
+mod arrivals;
 mod clean;
 mod commit;
 mod pull_requests;

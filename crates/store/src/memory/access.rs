@@ -7,7 +7,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    AccountId, BearerHash, Link, LinkId, Member, Role, SignIn, SignInId, Timestamp, Token, TokenId, User, UserId,
+    AccountId, BearerHash, Errand, Identity, Link, LinkId, Member, Role, SignIn, SignInId, Timestamp, Token, TokenId,
+    User, UserId,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -185,5 +186,48 @@ impl AccessRows for MemoryRows {
             self.take(|tables| &mut tables.links, id);
         }
         Ok(is_theirs)
+    }
+
+    async fn add_errand(&mut self, new: &Errand, hash: BearerHash) -> Result<()> {
+        self.add(|tables| &mut tables.errands, hash, new.clone())
+    }
+
+    async fn errand(&mut self, hash: BearerHash) -> Result<Option<Errand>> {
+        Ok(self.tables.errands.get(&hash).cloned())
+    }
+
+    async fn remove_errand(&mut self, hash: BearerHash) -> Result<bool> {
+        let is_there = self.tables.errands.contains_key(&hash);
+        self.take(|tables| &mut tables.errands, hash);
+        Ok(is_there)
+    }
+
+    async fn remove_late_errands(&mut self, now: Timestamp) -> Result<()> {
+        let late = self.tables.errands.iter().filter(|(_, errand)| errand.expires_at <= now);
+        let late: Vec<_> = late.map(|(hash, _)| *hash).collect();
+        for hash in late {
+            self.take(|tables| &mut tables.errands, hash);
+        }
+        Ok(())
+    }
+
+    async fn put_identity(&mut self, identity: &Identity) -> Result<()> {
+        let key = (identity.account, identity.issuer.clone(), identity.subject.clone());
+        let new = match self.tables.identities.get(&key) {
+            Some(known) => Identity { used_at: identity.used_at, ..known.clone() },
+            None => identity.clone(),
+        };
+        self.put(|tables| &mut tables.identities, key, new);
+        Ok(())
+    }
+
+    async fn identity(&mut self, account: AccountId, issuer: &str, subject: &str) -> Result<Option<Identity>> {
+        Ok(self.tables.identities.get(&(account, issuer.to_owned(), subject.to_owned())).cloned())
+    }
+
+    async fn identities(&mut self, account: AccountId) -> Result<Vec<Identity>> {
+        let mut found = pick(&self.tables.identities, |identity| identity.account == account);
+        found.sort_by_key(|identity| (identity.created_at, identity.user));
+        Ok(found)
     }
 }

@@ -5,9 +5,9 @@ use crate::{
     Check, Comment, ExecRow, OutputChunk, PullRequest, SealedSecret, StdinLine, StoreError, Thread, backend::LeaseRow,
 };
 use domain::{
-    Account, AccountId, Action, ActionId, BearerHash, BlobHash, Change, ChangeId, ExecId, Generation, Link, LinkId,
-    Repository, RepositoryId, Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId,
-    Session, SessionId, SignIn, SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId,
+    Account, AccountId, Action, ActionId, BearerHash, BlobHash, Change, ChangeId, Errand, ExecId, Generation, Identity,
+    Link, LinkId, Repository, RepositoryId, Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord,
+    SecretId, Session, SessionId, SignIn, SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -56,6 +56,8 @@ pub(super) struct Tables {
     pub sign_ins: Table<SignInId, (BearerHash, SignIn)>,
     pub tokens: Table<TokenId, (BearerHash, Token)>,
     pub links: Table<LinkId, (BearerHash, Link)>,
+    pub errands: Table<BearerHash, Errand>,
+    pub identities: Table<(AccountId, String, String), Identity>,
 }
 
 /// Finds a table.

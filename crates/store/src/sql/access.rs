@@ -9,7 +9,8 @@ use super::{
 use crate::{StoreError, backend::AccessRows};
 use async_trait::async_trait;
 use domain::{
-    AccountId, BearerHash, Link, LinkId, Member, Role, SignIn, SignInId, Timestamp, Token, TokenId, User, UserId,
+    AccountId, BearerHash, Errand, Identity, Link, LinkId, Member, Role, SignIn, SignInId, Timestamp, Token, TokenId,
+    User, UserId,
 };
 
 macro_rules! member_where {
@@ -27,6 +28,12 @@ macro_rules! link_where {
     };
 }
 
+macro_rules! identity_where {
+    ($rest:literal) => {
+        concat!("SELECT account, issuer, subject, person, created_at, used_at FROM identities WHERE ", $rest)
+    };
+}
+
 statements! {
     MEMBERS("list people") = member_where!("u.account = $1 ORDER BY lower(u.name), u.id");
     MEMBER("read a person") = member_where!("u.id = $1");
@@ -38,13 +45,14 @@ statements! {
     PUT_PASSWORD("write a password") = "UPDATE users SET password = $2 WHERE id = $1";
     COUNT_ADMINS("count admins") = "SELECT count(*) FROM users WHERE account = $1 AND role = 'admin' AND active";
     ADD_SIGN_IN("note a sign-in") =
-        "INSERT INTO sign_ins (id, person, hash, agent, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6)";
+        "INSERT INTO sign_ins (id, person, hash, agent, created_at, used_at, ends_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SIGN_IN("read a sign-in") =
-        "SELECT s.id, s.person, s.agent, s.created_at, s.used_at FROM sign_ins s
+        "SELECT s.id, s.person, s.agent, s.created_at, s.used_at, s.ends_at FROM sign_ins s
          JOIN users u ON u.id = s.person WHERE s.hash = $1 AND u.active";
     USED_SIGN_IN("note the use of a sign-in") = "UPDATE sign_ins SET used_at = $2 WHERE id = $1";
     SIGN_INS("list sign-ins") =
-        "SELECT id, person, agent, created_at, used_at FROM sign_ins WHERE person = $1
+        "SELECT id, person, agent, created_at, used_at, ends_at FROM sign_ins WHERE person = $1
          ORDER BY created_at DESC, id";
     END_SIGN_IN("end a sign-in") = "DELETE FROM sign_ins WHERE id = $1";
     END_SIGN_INS("end sign-ins") = "DELETE FROM sign_ins WHERE person = $1 AND id IS DISTINCT FROM $2";
@@ -69,6 +77,16 @@ statements! {
     LINK("read a link") = link_where!("hash = $1");
     LINKS("list links") = link_where!("account = $1 AND expires_at > $2 ORDER BY created_at DESC, id");
     REMOVE_LINK("remove a link") = "DELETE FROM links WHERE account = $1 AND id = $2";
+    ADD_ERRAND("note an errand") =
+        "INSERT INTO errands (hash, account, issuer, next, expires_at) VALUES ($1, $2, $3, $4, $5)";
+    ERRAND("read an errand") = "SELECT account, issuer, next, expires_at FROM errands WHERE hash = $1";
+    REMOVE_ERRAND("remove an errand") = "DELETE FROM errands WHERE hash = $1";
+    REMOVE_LATE_ERRANDS("remove old errands") = "DELETE FROM errands WHERE expires_at <= $1";
+    PUT_IDENTITY("write an identity") =
+        "INSERT INTO identities (account, issuer, subject, person, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (account, issuer, subject) DO UPDATE SET used_at = excluded.used_at";
+    IDENTITY("read an identity") = identity_where!("account = $1 AND issuer = $2 AND subject = $3");
+    IDENTITIES("list identities") = identity_where!("account = $1 ORDER BY created_at, person");
 }
 
 #[async_trait]
@@ -105,7 +123,7 @@ impl AccessRows for SqlRows {
     }
 
     async fn add_sign_in(&mut self, new: &SignIn, hash: BearerHash) -> Result<(), StoreError> {
-        let values = values![new.id, new.user, hash, &new.agent, new.created_at, new.used_at];
+        let values = values![new.id, new.user, hash, &new.agent, new.created_at, new.used_at, new.ends_at];
         self.write(&ADD_SIGN_IN, values).await.map(drop)
     }
 
@@ -190,6 +208,42 @@ impl AccessRows for SqlRows {
     async fn remove_link(&mut self, account: AccountId, id: LinkId) -> Result<bool, StoreError> {
         Ok(self.write(&REMOVE_LINK, values![account, id]).await? == 1)
     }
+
+    async fn add_errand(&mut self, new: &Errand, hash: BearerHash) -> Result<(), StoreError> {
+        let values = values![hash, new.account, &new.issuer, &new.next, new.expires_at];
+        self.write(&ADD_ERRAND, values).await.map(drop)
+    }
+
+    async fn errand(&mut self, hash: BearerHash) -> Result<Option<Errand>, StoreError> {
+        self.one(&ERRAND, values![hash]).await?.as_ref().map(errand).transpose()
+    }
+
+    async fn remove_errand(&mut self, hash: BearerHash) -> Result<bool, StoreError> {
+        Ok(self.write(&REMOVE_ERRAND, values![hash]).await? == 1)
+    }
+
+    async fn remove_late_errands(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(&REMOVE_LATE_ERRANDS, values![now]).await.map(drop)
+    }
+
+    async fn put_identity(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        let Identity { account, issuer, subject, user, created_at, used_at } = identity;
+        let values = values![*account, issuer, subject, *user, *created_at, *used_at];
+        self.write(&PUT_IDENTITY, values).await.map(drop)
+    }
+
+    async fn identity(
+        &mut self,
+        account: AccountId,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<Identity>, StoreError> {
+        self.one(&IDENTITY, values![account, issuer, subject]).await?.as_ref().map(identity).transpose()
+    }
+
+    async fn identities(&mut self, account: AccountId) -> Result<Vec<Identity>, StoreError> {
+        self.all(&IDENTITIES, values![account]).await?.iter().map(identity).collect()
+    }
 }
 
 fn member(columns: &mut Columns<'_>) -> Result<Member, StoreError> {
@@ -211,6 +265,7 @@ fn sign_in(row: &Row) -> Result<SignIn, StoreError> {
         agent: columns.text()?,
         created_at: columns.time()?,
         used_at: columns.time()?,
+        ends_at: columns.maybe_int()?.map(Timestamp),
     })
 }
 
@@ -238,5 +293,27 @@ fn link(row: &Row) -> Result<Link, StoreError> {
         invited_by: columns.maybe_uuid()?.map(UserId),
         created_at: columns.time()?,
         expires_at: columns.time()?,
+    })
+}
+
+fn errand(row: &Row) -> Result<Errand, StoreError> {
+    let mut columns = row.columns("errand");
+    Ok(Errand {
+        account: AccountId(columns.uuid()?),
+        issuer: columns.text()?,
+        next: columns.text()?,
+        expires_at: columns.time()?,
+    })
+}
+
+fn identity(row: &Row) -> Result<Identity, StoreError> {
+    let mut columns = row.columns("identity");
+    Ok(Identity {
+        account: AccountId(columns.uuid()?),
+        issuer: columns.text()?,
+        subject: columns.text()?,
+        user: UserId(columns.uuid()?),
+        created_at: columns.time()?,
+        used_at: columns.time()?,
     })
 }

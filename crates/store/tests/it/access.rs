@@ -52,7 +52,14 @@ async fn invited(access: &dyn Access, n: u32, email: &str, role: Role) -> Member
 }
 
 async fn sign_in(access: &dyn Access, n: u32, user: UserId) -> SignIn {
-    let new = SignIn { id: SignInId(id(32, n)), user, agent: "Browser".to_owned(), created_at: NOW, used_at: NOW };
+    let new = SignIn {
+        id: SignInId(id(32, n)),
+        user,
+        agent: "Browser".to_owned(),
+        created_at: NOW,
+        used_at: NOW,
+        ends_at: Some(Timestamp(9000)),
+    };
     access.add_sign_in(&new, hash(&format!("cookie {n}"))).await.expect("adds");
     new
 }
@@ -141,7 +148,14 @@ async fn whoever_is_sent_away_is_out_at_once(engine: Engine) {
     assert!(access.sign_in(hash("cookie 1")).await.expect("reads").is_none());
     assert!(access.token(hash("token")).await.expect("reads").is_none());
     assert_eq!(access.credentials(account_id(1), "grace@x").await.expect("reads"), None);
-    let new = SignIn { id: SignInId(id(32, 9)), user: grace, agent: String::new(), created_at: NOW, used_at: NOW };
+    let new = SignIn {
+        id: SignInId(id(32, 9)),
+        user: grace,
+        agent: String::new(),
+        created_at: NOW,
+        used_at: NOW,
+        ends_at: None,
+    };
     let refused = access.add_sign_in(&new, hash("late")).await;
     assert!(matches!(refused, Err(StoreError::Missing { what: "person", .. })), "{refused:?}");
 

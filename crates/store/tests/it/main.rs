@@ -1,6 +1,7 @@
 //! The store's promises, tried on memory, SQLite and PostgreSQL.
 
 mod access;
+mod arrivals;
 mod claims;
 mod copies;
 mod differential;

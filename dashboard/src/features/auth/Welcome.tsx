@@ -6,8 +6,9 @@ import { ApiError, words } from '../../graphql/errors'
 import { Button, Problem, TextField } from '../../ui/controls'
 import { exact } from '../../ui/format'
 import { useTitle } from '../../ui/hooks'
-import { acceptLink, type Invited, readLink } from './auth'
+import { acceptLink, authState, type Invited, readLink } from './auth'
 import { Doorway } from './Doorway'
+import { AtProvider } from './Provider'
 
 const TITLES = {
   first_admin: 'Set up Runyard',
@@ -51,6 +52,10 @@ function Form({ token, link }: { token: string; link: Invited }) {
       await navigate({ to: '/' })
     },
   })
+  const state = useQuery({ queryKey: ['auth-state'], queryFn: authState })
+  const invited = link.purpose === 'invitation'
+  const provider = invited ? state.data?.provider : undefined
+  const withPassword = !invited || (state.data?.password ?? true)
   const field = enter.error instanceof ApiError ? enter.error.field : undefined
   const problemOf = (name: string) => (field === name && enter.error ? words(enter.error) : undefined)
   return (
@@ -63,50 +68,61 @@ function Form({ token, link }: { token: string; link: Invited }) {
             : `For ${link.email}.`}{' '}
         The link works until {exact(link.expiresAt)}.
       </p>
-      <form
-        className="stack"
-        onSubmit={(event) => {
-          event.preventDefault()
-          enter.mutate()
-        }}
-      >
-        {enter.error && !field ? <Problem>{words(enter.error)}</Problem> : null}
-        {link.purpose === 'password_reset' ? null : (
+      {provider ? (
+        <>
+          <AtProvider label={provider} next="/" only={!withPassword} />
+          <p className="hint">
+            The invitation is for whoever has this mail address there.
+            {withPassword ? ' Or choose a password:' : null}
+          </p>
+        </>
+      ) : null}
+      {withPassword ? (
+        <form
+          className="stack"
+          onSubmit={(event) => {
+            event.preventDefault()
+            enter.mutate()
+          }}
+        >
+          {enter.error && !field ? <Problem>{words(enter.error)}</Problem> : null}
+          {link.purpose === 'password_reset' ? null : (
+            <TextField
+              label="Your name"
+              hint="Commits and conversations carry it."
+              problem={problemOf('name')}
+              autoComplete="name"
+              required
+              value={name}
+              onValue={setName}
+            />
+          )}
+          {link.purpose === 'first_admin' ? (
+            <TextField
+              label="Mail address"
+              problem={problemOf('email')}
+              type="email"
+              autoComplete="username"
+              required
+              value={email}
+              onValue={setEmail}
+            />
+          ) : null}
           <TextField
-            label="Your name"
-            hint="Commits and conversations carry it."
-            problem={problemOf('name')}
-            autoComplete="name"
+            label="Password"
+            hint="At least 10 characters; a few words are better than odd signs."
+            problem={problemOf('password')}
+            type="password"
+            autoComplete="new-password"
             required
-            value={name}
-            onValue={setName}
+            value={password}
+            onValue={setPassword}
           />
-        )}
-        {link.purpose === 'first_admin' ? (
-          <TextField
-            label="Mail address"
-            problem={problemOf('email')}
-            type="email"
-            autoComplete="username"
-            required
-            value={email}
-            onValue={setEmail}
-          />
-        ) : null}
-        <TextField
-          label="Password"
-          hint="At least 10 characters; a few words are better than odd signs."
-          problem={problemOf('password')}
-          type="password"
-          autoComplete="new-password"
-          required
-          value={password}
-          onValue={setPassword}
-        />
-        <Button type="submit" look="primary" disabled={enter.isPending}>
-          {link.purpose === 'password_reset' ? 'Set password and sign in' : 'Create account'}
-        </Button>
-      </form>
+          <Button type="submit" look="primary" disabled={enter.isPending}>
+            {link.purpose === 'password_reset' ? 'Set password and sign in' : 'Create account'}
+          </Button>
+        </form>
+      ) : null}
     </Doorway>
   )
 }

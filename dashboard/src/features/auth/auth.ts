@@ -40,7 +40,19 @@ export interface Invited {
   expiresAt: string
 }
 
-export const authState = () => call<{ signedIn: boolean; firstAdmin: boolean }>('/auth/state')
+/** What a page needs to know before anybody is signed in. */
+export interface Situation {
+  signedIn: boolean
+  firstAdmin: boolean
+  /** Whether a password lets somebody in. */
+  password: boolean
+  /** What the provider is called that lets people in. */
+  provider: string | null
+}
+
+export const authState = () => call<Situation>('/auth/state')
+/** Where to go to sign in at the provider. */
+export const startAtProvider = (next: string) => call<{ url: string }>('/auth/oidc', { next })
 export const signIn = (email: string, password: string) => call<void>('/auth/sign-in', { email, password })
 export const signOut = () => call<void>('/auth/sign-out', {})
 export const readLink = (token: string) => call<Invited>(`/auth/link/${encodeURIComponent(token)}`)
