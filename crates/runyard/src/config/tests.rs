@@ -148,6 +148,34 @@ fn root_keeps_its_data_where_system_services_do() {
     assert!(default_data_dir(&around).is_err());
 }
 
+#[test]
+fn a_provider_is_whole_or_told_what_is_missing() {
+    let doors = |text: &str| {
+        let (dir, flags) = file(text);
+        load(&flags, &[], dir.path()).expect(text).doors(None)
+    };
+    let usual = doors("").expect("passwords only");
+    assert!(usual.passwords && usual.provider.is_none());
+    let issuer = "[oidc]\nissuer = \"https://id.example.org:8443/realms/a\"\n";
+    let whole = doors(&format!("password_sign_in = false\n{issuer}client_id = \"runyard\"\n")).expect("whole");
+    let provider = whole.provider.expect("a provider");
+    assert!(!whole.passwords && provider.require_verified_email && !provider.link_existing);
+    assert_eq!((provider.label.as_str(), provider.role), ("id.example.org:8443", domain::Role::Member));
+    assert_eq!(provider.scopes, ["openid", "email", "profile"]);
+    assert!(provider.domains.is_empty(), "only people who are invited");
+    for (text, missing) in [
+        ("password_sign_in = false\n".to_owned(), "nobody could sign in"),
+        (issuer.to_owned(), "oidc.client_id"),
+        (format!("{issuer}client_id = \"runyard\"\nscopes = [\"openid\"]\n"), "`email`"),
+    ] {
+        let error = doors(&text).expect_err(&text);
+        assert!(error.contains(missing), "{text}: {error}");
+    }
+    let told = refused("[oidc]\nissuer = \"http://user:secret@id.example.org\"\n");
+    assert!(told.starts_with("DIR/c.toml:2:10: `oidc.issuer`: expected the address of a provider"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+}
+
 /// `docs/configuration.md` is written from the table; `RUNYARD_WRITE_DOCS=1 cargo test -p runyard` writes it anew.
 #[test]
 fn the_documentation_is_the_table() {
