@@ -41,6 +41,8 @@ const INSIDE: [name: string, address: string, ready: string | RegExp][] = [
   ['me', '/settings/me', 'Where you are signed in'],
   ['people', '/settings/people', 'Grace Hopper'],
   ['tokens', '/settings/tokens', 'laptop'],
+  ['context-files', '/settings/context', 'Errors'],
+  ['personas', '/settings/personas', 'Security first'],
 ]
 
 // Pictures of the mock's team; the real server's pages have other words.

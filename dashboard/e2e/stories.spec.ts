@@ -101,6 +101,72 @@ describe('signing in', () => {
   })
 })
 
+// The mock's team and its files.
+describe.skipIf(!scripted)('what the team knows', () => {
+  it('is written down by one and seen by another, and who was late decides between both texts', async () => {
+    const ada = await person()
+    await ada.page.goto('/settings/context')
+    await ada.page.getByRole('link', { name: 'Add context file' }).click()
+    const text = (page: typeof ada.page) => page.getByRole('textbox', { name: 'Text of the context file' })
+    await text(ada.page).click()
+    await ada.page.keyboard.type('# Auth\nTokens are read in `src/auth.rs`.')
+    await ada.page.getByRole('button', { name: 'Add', exact: true }).click()
+    await ada.page.getByRole('heading', { name: 'Auth' }).waitFor()
+    await ada.page.getByText('Names 1 file').waitFor()
+
+    const grace = await person(GRACE)
+    await grace.page.goto(new URL(ada.page.url()).pathname)
+    await grace.page.getByLabel('Priority').fill('20')
+    await text(ada.page).click()
+    await ada.page.keyboard.press('Control+End')
+    await ada.page.keyboard.type('\nNever log them.')
+    await grace.page.getByRole('button', { name: 'Save' }).click()
+    await grace.page.getByText('Saved as version 2').waitFor()
+    await ada.page.getByRole('button', { name: 'Save' }).click()
+    await ada.page.getByText('A newer version was saved').waitFor()
+    await ada.page.getByRole('button', { name: 'Compare' }).click()
+    await ada.page.getByRole('button', { name: 'Keep mine' }).click()
+    await ada.page.getByRole('button', { name: 'Save' }).click()
+    await ada.page.getByText('Saved as version 3').waitFor()
+
+    await ada.page.getByRole('button', { name: 'Remove …' }).click()
+    await ada.page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click()
+    await ada.page.getByRole('heading', { name: 'Context files' }).waitFor()
+    await ada.page.getByRole('cell', { name: 'Auth' }).waitFor({ state: 'detached' })
+  })
+
+  it('has personas: ones own, which nobody else sees, and shared ones, which a session is given', async () => {
+    const ada = await person()
+    await ada.page.goto('/settings/personas')
+    await ada.page.getByRole('cell', { name: 'My way' }).waitFor()
+    const edsger = await person({ email: 'edsger@example.com', password: ADA.password })
+    await edsger.page.goto('/settings/personas')
+    await edsger.page.getByRole('cell', { name: 'Security first' }).waitFor()
+    expect(await edsger.page.getByText('My way').count()).toBe(0)
+    // A member reads what is shared.
+    await edsger.page.getByRole('link', { name: 'Security first' }).click()
+    await edsger.page.getByRole('heading', { name: 'Security first' }).waitFor()
+    expect(await edsger.page.getByRole('button', { name: 'Save' }).count()).toBe(0)
+
+    await ada.page.goto('/')
+    await ada.page.getByLabel('Describe the change').fill('Use the new builder, safely')
+    await ada.page.getByRole('button', { name: 'Options' }).click()
+    await ada.page.getByLabel('Persona').selectOption('Security first')
+    await ada.page.getByRole('button', { name: 'Plan it' }).click()
+    const told = ada.page.getByRole('article').filter({ hasText: 'The agent is told' })
+    await told.getByRole('link', { name: 'Errors' }).waitFor()
+    await ada.page.getByRole('button', { name: 'More' }).click()
+    await ada.page.getByRole('menuitem', { name: 'What the agent is told' }).click()
+    const dialog = ada.page.getByRole('dialog')
+    await dialog.getByRole('link', { name: 'Security first' }).waitFor()
+    await dialog.getByLabel('Persona').selectOption('the default ones')
+    await dialog.getByRole('button', { name: 'Switch persona' }).click()
+    await ada.page.getByText('Ada Lovelace chose the default personas').waitFor()
+    await told.getByRole('link', { name: 'Errors' }).click()
+    await ada.page.getByRole('heading', { name: 'Errors' }).waitFor()
+  })
+})
+
 // These play the mock's script; the same with the real server and its scripted model is the whole-product tests' part.
 describe.skipIf(!scripted)('a session', () => {
   it('is asked for, planned, answered by one and seen by the other, executed and reviewed', async () => {

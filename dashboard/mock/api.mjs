@@ -115,6 +115,34 @@ export function api(world) {
   }
   const queued = (session, numbers) => ({ queued: numbers, session: view(session) })
 
+  const byPriority = (files) => [...files].sort((one, other) => other.priority - one.priority)
+  const seenPersonas = (me) => world.personas.filter((each) => each.shared || each.owner === me)
+  const configures = (me) => {
+    if (me.role === 'MEMBER')
+      throw refuse('FORBIDDEN', 'only a maintainer may do this', { mend: 'ask an admin of the account' })
+  }
+  const known = (all, id, expectedVersion, what) => {
+    const found = all.find((each) => each.id === id)
+    if (!found) throw refuse('NOT_FOUND', 'it does not exist any more')
+    if (found.version !== expectedVersion)
+      throw refuse(
+        'CONFLICT',
+        `the ${what} is at version ${found.version} now, yours started from version ${expectedVersion}`,
+        { mend: 'look at the newest version and change that' },
+      )
+    return found
+  }
+  const written = (me, version) => ({ version, changedAt: world.in(0), author: me })
+  const fileOf = (input) => {
+    const title = input.title ?? /^# (.+)$/m.exec(input.text)?.[1]
+    if (!title)
+      throw refuse('BAD_REQUEST', 'the context file has no title', {
+        mend: 'give one, or begin the text with `# Title`',
+      })
+    const files = [...input.text.matchAll(/`([\w-]+\/[\w./-]+)`/g)].map(([, path]) => path)
+    return { ...input, title, repositories: input.repositories ?? [], files }
+  }
+
   return {
     viewer,
     session: ({ number }) => {
@@ -132,6 +160,10 @@ export function api(world) {
     },
     repositories: () => world.repositories,
     pullRequest: ({ repository, number }) => pullOf(world, repository, number),
+    contextFiles: () => byPriority(world.contextFiles),
+    contextFile: ({ id }) => world.contextFiles.find((each) => each.id === id) ?? null,
+    personas: (_, { me }) => seenPersonas(me),
+    persona: ({ id }, { me }) => seenPersonas(me).find((each) => each.id === id) ?? null,
     people: () => world.people,
     invitations: (_, { me }) => {
       admin(me)
@@ -161,11 +193,66 @@ export function api(world) {
       return repository
     },
     createSession: ({ input }, { me }) => {
+      const persona = seenPersonas(me).find((each) => each.id === input.persona)
       if (input.prompt.trim() === '')
         throw refuse('BAD_REQUEST', 'The request is empty.', { field: 'prompt' })
       const session = world.create(input, me)
+      if (persona)
+        session.persona = { id: persona.id, kind: 'PERSONA', title: persona.name, version: persona.version }
       void session.plan()
       return { session: view(session), warnings: [] }
+    },
+    addContextFile: ({ input }, { me }) => {
+      configures(me)
+      const file = { id: randomUUID(), ...fileOf(input), ...written(me, 1), used: 0, usedAt: null }
+      world.contextFiles.push(file)
+      return file
+    },
+    changeContextFile: ({ id, expectedVersion, input }, { me }) => {
+      configures(me)
+      const file = known(world.contextFiles, id, expectedVersion, 'context file')
+      return Object.assign(file, fileOf(input), written(me, file.version + 1))
+    },
+    removeContextFile: ({ id, expectedVersion }, { me }) => {
+      configures(me)
+      known(world.contextFiles, id, expectedVersion, 'context file')
+      world.contextFiles = world.contextFiles.filter((each) => each.id !== id)
+      return byPriority(world.contextFiles)
+    },
+    addPersona: ({ input, shared }, { me }) => {
+      if (shared) configures(me)
+      const more = {
+        default: false,
+        original: null,
+        shared,
+        owner: shared ? null : me,
+        used: 0,
+        usedAt: null,
+      }
+      const persona = { id: randomUUID(), ...input, ...written(me, 1), ...more }
+      world.personas.push(persona)
+      return persona
+    },
+    changePersona: ({ id, expectedVersion, input }, { me }) => {
+      const persona = known(seenPersonas(me), id, expectedVersion, 'persona')
+      if (persona.shared) configures(me)
+      return Object.assign(persona, input, written(me, persona.version + 1))
+    },
+    removePersona: ({ id, expectedVersion }, { me }) => {
+      const persona = known(seenPersonas(me), id, expectedVersion, 'persona')
+      if (persona.shared) configures(me)
+      world.personas = world.personas.filter((each) => each !== persona)
+      return seenPersonas(me)
+    },
+    switchPersona: ({ session: number, persona }, { me }) => {
+      const session = find(number)
+      const found = seenPersonas(me).find((each) => each.id === persona)
+      session.persona = found
+        ? { id: found.id, kind: 'PERSONA', title: found.name, version: found.version }
+        : null
+      const text = `${me.name} chose ${found ? `the persona \`${found.name}\`` : 'the default personas'}, from the next run on.`
+      session.emit({ type: 'note', level: 'info', text })
+      return view(session)
     },
     sendMessage: ({ session: number, text }, { me }) => {
       const session = find(number)

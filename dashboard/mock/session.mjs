@@ -36,6 +36,8 @@ export class Session {
       runs: [],
       changes: [],
       requests: [],
+      persona: null,
+      knowledge: [],
       sandbox: null,
       cost: 0,
     })
@@ -183,6 +185,22 @@ export class Session {
     })
   }
 
+  /** What the team knows goes to the agent. */
+  tell(run) {
+    const chosen = this.world.personas.find((each) => each.id === this.persona?.id) ?? this.world.personas[0]
+    const files = this.world.contextFiles.filter(
+      ({ enabled, repositories }) =>
+        enabled && (repositories.length === 0 || repositories.includes(this.repository)),
+    )
+    const known = (kind, title, { id, version }) => ({ id, kind, title, version })
+    const used = [
+      known('persona', chosen.name, chosen),
+      ...files.map((file) => known('context_file', file.title, file)),
+    ]
+    this.knowledge = used.map((each) => ({ ...each, kind: each.kind.toUpperCase(), runs: 1, leftOut: false }))
+    this.emit({ type: 'knowledge', run: run.id, used, left_out: [] })
+  }
+
   async tool(run, tool, kind, title, input, output, ok = true) {
     const call = randomUUID()
     this.emit({ type: 'tool_started', run: run.id, call, tool, kind, title, input })
@@ -231,6 +249,7 @@ export class Session {
     this.phase = { kind: 'PLANNING' }
     return this.play(async () => {
       const run = this.startRun('plan')
+      this.tell(run)
       for (const file of ['Cargo.toml', 'src/client.rs', 'src/sync.rs', 'src/fetch.rs'])
         await this.tool(
           run,

@@ -62,6 +62,66 @@ export class World {
         usedAt: null,
       },
     ]
+    const known = (more) => ({
+      id: randomUUID(),
+      version: 1,
+      changedAt: this.in(-86_400),
+      used: 0,
+      usedAt: null,
+      author: this.people[1],
+      ...more,
+    })
+    this.contextFiles = empty
+      ? []
+      : [
+          known({
+            title: 'Errors',
+            text: '# Errors\n\nEvery error says what is wrong, where, and what mends it.\n\n- `src/error.rs` has the type\n',
+            repositories: [],
+            priority: 10,
+            enabled: true,
+            files: ['src/error.rs'],
+            used: 12,
+            usedAt: this.in(-1_700),
+          }),
+          known({
+            title: 'Start page',
+            text: '# Start page\n\nIt is drawn by the server.\n',
+            repositories: ['website', 'team/*'],
+            priority: 0,
+            enabled: false,
+            files: [],
+          }),
+        ]
+    const persona = (name, role, more) =>
+      known({
+        name,
+        role,
+        instructions: `${name}: read before you write.`,
+        default: false,
+        original: null,
+        shared: true,
+        ...more,
+      })
+    const original = 'Plan as an experienced engineer of this team would.'
+    this.personas = [
+      persona('Default Planner', 'PLANNER', {
+        default: true,
+        original,
+        instructions: original,
+        version: 0,
+        changedAt: null,
+        author: null,
+        used: 9,
+      }),
+      persona('Default Developer', 'DEVELOPER', {
+        default: true,
+        original: 'Read before you write.',
+        used: 3,
+      }),
+      persona('Security first', 'CUSTOM', {}),
+      persona('My way', 'DEVELOPER', { shared: false, owner: this.people[0] }),
+    ]
     this.repositories = empty
       ? []
       : ['backend', 'website'].map((name) => ({

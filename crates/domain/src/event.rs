@@ -1,8 +1,8 @@
 //! The event log: what a person sees of a session.
 
 use crate::{
-    ActionId, Answer, BlobHash, ChangeId, ChangeState, CommitId, ExecId, RequestId, RequestKind, RunId, RunState,
-    SandboxState, SessionId, StepId, StepState, Timestamp, Usage, UserId,
+    ActionId, Answer, BlobHash, ChangeId, ChangeState, CommitId, ExecId, KnowledgeRef, RequestId, RequestKind, RunId,
+    RunState, SandboxState, SessionId, StepId, StepState, Timestamp, Usage, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -250,6 +250,15 @@ pub enum EventPayload {
         state: SandboxState,
         /// Details for people, such as which limits hold.
         detail: String,
+    },
+    /// The agent is told what the team knows, other things than the last time.
+    Knowledge {
+        /// The run.
+        run: RunId,
+        /// What it is told, persona first.
+        used: Vec<KnowledgeRef>,
+        /// What there was no room for.
+        left_out: Vec<KnowledgeRef>,
     },
     /// Anything else that a person should know.
     Note {

@@ -92,6 +92,8 @@ ids! {
     TokenId,
     /// A link that is handed over.
     LinkId,
+    /// Something that a team knows.
+    KnowledgeId,
 }
 
 /// A session's number within its account, shown as `r/42`.

@@ -12,6 +12,7 @@ mod event;
 mod generation;
 mod git;
 mod ids;
+mod knowledge;
 mod lease;
 mod request;
 mod run;
@@ -33,9 +34,10 @@ pub use event::{Actor, CheckOutcome, Event, EventPayload, NoteLevel, Payload, To
 pub use generation::{EPOCHS_PER_GENERATION, Generation};
 pub use git::{BranchName, CommitId, InvalidBranch, InvalidCommit};
 pub use ids::{
-    AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, LinkId, RepositoryId, RequestId, RunId,
-    SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, TokenId, UserId,
+    AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, KnowledgeId, LinkId, RepositoryId, RequestId,
+    RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, TokenId, UserId,
 };
+pub use knowledge::{ContextFile, Knowledge, KnowledgeKind, KnowledgeRef, Persona, PersonaRole, Piece};
 pub use lease::{Lease, Watcher};
 pub use request::{Answer, Choice, Question, Request, RequestKind, RequestState};
 pub use run::{Run, RunEvent, RunState};

@@ -1,8 +1,8 @@
 //! Accounts, people, repositories, sessions and the versions of their runbooks.
 
 use crate::{
-    AccountId, BlobHash, BranchName, Budget, CommitId, RepositoryId, SessionId, SessionNumber, StepId, Timestamp,
-    Usage, UserId,
+    AccountId, BlobHash, BranchName, Budget, CommitId, KnowledgeId, RepositoryId, SessionId, SessionNumber, StepId,
+    Timestamp, Usage, UserId,
 };
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -105,6 +105,9 @@ pub struct Extras {
     /// A specification that the plan is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<SpecFile>,
+    /// The persona that somebody chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona: Option<KnowledgeId>,
 }
 
 /// A specification: a text that somebody wrote elsewhere.

@@ -1,18 +1,17 @@
 //! What people can ask of Runyard, and what they get: the same for the command line, the control socket and, later,
 //! GraphQL and REST.
 
+use crate::{PullRequestLine, PullRequestView, SessionLine, SessionView};
 use domain::{
-    Action, Answer, BranchName, Budget, Change, ChangeState, CommitId, Event, Failure, MicroUsd, Mode, PrMode,
-    RepositoryId, Request as Ask, RequestId, Run, RunId, RunbookVersion, SandboxState, SecretId, Session,
-    SessionNumber, StepState, Timestamp, Usage, UserId,
+    Answer, Budget, CommitId, Event, Knowledge, KnowledgeId, KnowledgeKind, Mode, Piece, PrMode, RequestId,
+    RunbookVersion, SecretId, Session, SessionNumber, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use store::{Check, Comment, PullRequest, Thread};
 
 /// Something that a person asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a command is made once and handled once")]
 pub enum Command {
     /// Registers a repository on disk. Answers with [`Reply::Repository`].
     AddRepository {
@@ -243,6 +242,41 @@ pub enum Command {
     },
     /// Seals all stored secrets under the keyring's current key. Answers with [`Reply::Resealed`].
     ResealSecrets,
+    /// What the team knows of one kind, as far as the asker may see it; personas with the default ones first. Answers with
+    /// [`Reply::Knowledge`].
+    Knowledge {
+        /// The kind.
+        kind: KnowledgeKind,
+    },
+    /// Adds something that the team knows. Answers with [`Reply::Piece`].
+    AddKnowledge(NewKnowledge),
+    /// Changes something that the team knows. Answers with [`Reply::Piece`].
+    ChangeKnowledge {
+        /// Which.
+        id: KnowledgeId,
+        /// The version that the person saw; refused when there is another one.
+        expected: i64,
+        /// Whether it is the asker's own, which only they see.
+        own: bool,
+        /// What it says from now on.
+        piece: Piece,
+    },
+    /// Removes something that the team knows. Answers with [`Reply::Done`].
+    RemoveKnowledge {
+        /// Which.
+        id: KnowledgeId,
+        /// The version that the person saw; refused when there is another one.
+        expected: i64,
+        /// Whether it is the asker's own, which only they see.
+        own: bool,
+    },
+    /// Gives a session another persona, from its next run on. Answers with [`Reply::Done`].
+    SwitchPersona {
+        /// Which session.
+        session: SessionNumber,
+        /// The persona's id or name; none: the default ones.
+        persona: Option<String>,
+    },
     /// Merges a pull request. Answers with [`Reply::Merged`].
     Merge {
         /// Which one.
@@ -291,8 +325,21 @@ pub struct NewSession {
     /// What the session may use.
     #[serde(default)]
     pub budget: Budget,
+    /// The id or the name of its persona; the default ones when none is given.
+    #[serde(default)]
+    pub persona: Option<String>,
     /// Who asks; the server's own user when none is given.
     pub requester: Option<Person>,
+}
+
+/// Something new that the team knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKnowledge {
+    /// What it says.
+    pub piece: Piece,
+    /// Whether only the asker sees it; personas only.
+    pub own: bool,
 }
 
 /// A specification that comes with a request.
@@ -409,6 +456,10 @@ pub enum Reply {
     PullRequests(Vec<PullRequestLine>),
     /// One pull request.
     PullRequest(Box<PullRequestView>),
+    /// What the team knows of one kind.
+    Knowledge(Vec<Knowledge>),
+    /// One thing that the team knows.
+    Piece(Box<Knowledge>),
     /// Stored secrets by name.
     Secrets(Vec<SecretLine>),
     /// How many secrets were sealed anew, and how many are still sealed under an old key.
@@ -440,149 +491,4 @@ pub struct SecretLine {
     pub created_at: Timestamp,
     /// When its value was given last.
     pub changed_at: Timestamp,
-}
-
-/// A session in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionLine {
-    /// Its number.
-    pub number: SessionNumber,
-    /// Its title.
-    pub title: String,
-    /// The repository's name.
-    pub repository: String,
-    /// What it is doing.
-    pub phase: Phase,
-    /// Completed leaves.
-    pub completed: usize,
-    /// All leaves.
-    pub total: usize,
-    /// What it cost.
-    pub cost: MicroUsd,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Whether it was put away.
-    pub archived: bool,
-}
-
-/// What a session is doing, from most to least pressing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "snake_case")]
-pub enum Phase {
-    /// Something waits for a person.
-    Waiting,
-    /// The agent makes the plan.
-    Planning,
-    /// A step is being executed.
-    Executing {
-        /// Its number.
-        step: String,
-    },
-    /// Something else is being done, such as `answer` or `revise`.
-    Working {
-        /// The action's kind.
-        action: String,
-    },
-    /// Something is queued and will start.
-    Queued,
-    /// Planning failed.
-    PlanFailed {
-        /// Why.
-        message: String,
-    },
-    /// A step failed.
-    Failed {
-        /// Its number.
-        step: String,
-        /// Why.
-        reason: Failure,
-    },
-    /// There is a plan; a person may execute it.
-    Planned,
-    /// Everything is completed.
-    Completed,
-}
-
-/// A session as it is now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionView {
-    /// The session.
-    pub session: Session,
-    /// The repository's name.
-    pub repository: String,
-    /// What it is doing.
-    pub phase: Phase,
-    /// The newest version of the runbook.
-    pub runbook: Option<RunbookVersion>,
-    /// Steps of the newest version in document order.
-    pub steps: Vec<StepView>,
-    /// What is queued, running or waiting.
-    pub queue: Vec<Action>,
-    /// Runs, oldest first.
-    pub runs: Vec<Run>,
-    /// What kind of action each of them attempted.
-    pub kinds: HashMap<RunId, String>,
-    /// Milliseconds that all of them were at work; waits for people are not counted.
-    pub worked_ms: u64,
-    /// The stack, bottom first.
-    pub changes: Vec<Change>,
-    /// Requests that wait for a person.
-    pub open_requests: Vec<Ask>,
-    /// The sandbox's state.
-    pub sandbox: Option<SandboxState>,
-}
-
-/// A step of the newest version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepView {
-    /// Its number.
-    pub number: String,
-    /// Its title.
-    pub title: String,
-    /// True when it has no substeps.
-    pub leaf: bool,
-    /// Its state; a parent's from its leaves.
-    pub state: StepState,
-    /// What its runs used.
-    pub usage: Usage,
-    /// Pull request that holds its work.
-    pub pull_request: Option<i64>,
-    /// Time at work on it, in seconds; waits for people are not counted.
-    pub seconds: u64,
-}
-
-/// A pull request in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PullRequestLine {
-    /// The repository's name.
-    pub repository: String,
-    /// The repository's id.
-    pub repository_id: RepositoryId,
-    /// The pull request.
-    pub pull_request: PullRequest,
-    /// The session that made it.
-    pub session: Option<SessionNumber>,
-    /// The numbers of the steps that are in it.
-    pub steps: Vec<String>,
-    /// Where its change stands.
-    pub state: Option<ChangeState>,
-}
-
-/// A pull request with everything about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PullRequestView {
-    /// As in a list.
-    pub line: PullRequestLine,
-    /// The head's commit.
-    pub head: Option<CommitId>,
-    /// Commits between base and head, oldest first: id and subject.
-    pub commits: Vec<(CommitId, String)>,
-    /// Comments, oldest first.
-    pub comments: Vec<Comment>,
-    /// Review threads, oldest first.
-    pub threads: Vec<Thread>,
-    /// Checks of the head.
-    pub checks: Vec<Check>,
-    /// Where it goes.
-    pub base: BranchName,
 }

@@ -8,7 +8,7 @@ mod shown;
 pub(crate) use host::{EngineHost, NoTools, OwnTools, tool_use_of};
 
 use crate::{
-    carried,
+    briefing, carried,
     context::Context,
     halt::{Halt, chain},
     home::{self, CODE, HOME},
@@ -308,14 +308,19 @@ async fn launch_of(context: &Context, place: &Place, talk: &Talk, conversation: 
         // The way out counts with our prices and is the authority; this is the second belt.
         MicroUsd(cost.saturating_mul(2))
     });
+    let mut instructions = briefing::of_run(context, &place.mirror, talk.phase).await?.into_bytes();
     // What the repository says to agents counts as its base branch has it, never as the agent's own branch does.
     match place.mirror.file_at(&context.session.base, "CLAUDE.md", 1 << 20).await {
         Ok(Some(bytes)) => {
-            place.write(INSTRUCTIONS, bytes).await?;
-            launch.instructions = Some(INSTRUCTIONS.to_owned());
+            instructions.extend_from_slice(prompt::REPOSITORY_SAYS.as_bytes());
+            instructions.extend(bytes);
         }
         Ok(None) => {}
         Err(error) => context.note(NoteLevel::Warning, format!("CLAUDE.md was not read: {}", chain(&error))).await?,
+    }
+    if !instructions.is_empty() {
+        place.write(INSTRUCTIONS, instructions).await?;
+        launch.instructions = Some(INSTRUCTIONS.to_owned());
     }
     Ok(launch)
 }

@@ -5,6 +5,7 @@ mod api;
 mod backend;
 mod begin;
 mod body;
+mod briefing;
 mod carried;
 mod checks;
 mod context;
@@ -21,6 +22,7 @@ mod markup;
 #[cfg(test)]
 mod nowhere;
 mod people;
+mod personas;
 mod pre_execution;
 mod problem;
 mod process;
@@ -28,6 +30,7 @@ mod prompt;
 mod publish;
 mod queue;
 mod rights;
+mod seen;
 mod selection;
 mod settings;
 mod shared;
@@ -43,12 +46,13 @@ mod worker;
 mod workspace;
 
 pub use api::{
-    Command, Edit, NewSession, Overview, Person, Phase, PullRequestLine, PullRequestRef, PullRequestView, Reply,
-    SecretLine, Selection, SessionLine, SessionView, Spec, StepView,
+    Command, Edit, NewKnowledge, NewSession, Overview, Person, PullRequestRef, Reply, SecretLine, Selection, Spec,
 };
 pub use backend::Backend;
 pub use engine::{Engine, Parts};
+pub use personas::default_instructions;
 pub use problem::{Problem, ProblemCode};
 pub use rights::{Right, may};
+pub use seen::{KnowledgeUse, Phase, PullRequestLine, PullRequestView, SessionLine, SessionView, StepView};
 pub use settings::{AgentSettings, Settings, ToolRules};
 pub use vault::Secrets;

@@ -4,6 +4,7 @@ mod again;
 mod budget;
 mod done;
 mod following;
+mod knowledge;
 mod merging;
 mod noticing;
 mod publishing;
@@ -54,6 +55,9 @@ fn is_one_commit(command: &Command) -> bool {
             | Command::PutSecret { .. }
             | Command::RemoveSecret { .. }
             | Command::ResealSecrets
+            | Command::AddKnowledge(_)
+            | Command::ChangeKnowledge { .. }
+            | Command::RemoveKnowledge { .. }
     )
 }
 
@@ -126,6 +130,15 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         Command::ResealSecrets => {
             let (sealed, left) = shared.keys.reseal(shared.account.id).await?;
             Ok(Reply::Resealed { sealed, left })
+        }
+        Command::Knowledge { kind } => knowledge::list(shared, &user, kind).await.map(Reply::Knowledge),
+        Command::AddKnowledge(new) => knowledge::add(shared, &user, new).await,
+        Command::ChangeKnowledge { id, expected, own, piece } => {
+            knowledge::change(shared, &user, id, expected, own, piece).await
+        }
+        Command::RemoveKnowledge { id, expected, own } => knowledge::remove(shared, &user, id, expected, own).await,
+        Command::SwitchPersona { session, persona } => {
+            knowledge::switch(shared, &user, session, persona.as_deref()).await
         }
         Command::Merge { pull_request, squash } => merging::merge(shared, &pull_request, squash).await,
     }

@@ -1,6 +1,6 @@
 //! What the agent is told.
 
-use domain::{Change, Mode, RunbookVersion, Session, StepId, StepState};
+use domain::{Change, ContextFile, Mode, Persona, RunbookVersion, Session, StepId, StepState};
 use std::{collections::HashMap, fmt::Write as _};
 
 /// How the document must look that `submit_plan` takes.
@@ -33,6 +33,46 @@ Prove the work: below a step put fenced blocks that check it, with the info stri
 
 /// Rules that hold in every phase.
 const HOUSE: &str = "You work in a sandbox without a network; the repository is at /code. Runyard commits, pushes and opens pull requests for you: leave your work in the tree and do not run git commands that write.";
+
+/// What a run is told of what the team knows.
+pub(crate) struct Briefing<'a> {
+    pub repository: &'a str,
+    pub persona: Option<&'a Persona>,
+    pub files: &'a [&'a ContextFile],
+    /// Files of the repository that they name.
+    pub paths: &'a [String],
+}
+
+/// The part of the system prompt that the team wrote, marked as such.
+pub(crate) fn briefing(briefing: &Briefing<'_>) -> String {
+    let mut text = String::new();
+    if let Some(persona) = briefing.persona {
+        let _ = write!(text, "# How you work\n\n{}\n", persona.instructions.trim());
+    }
+    if !briefing.files.is_empty() {
+        let _ = write!(
+            text,
+            "\n# What the team wrote\n\nPeople of the team keep these documents for all work on the repository `{}`. They hold wherever the request does not say otherwise.\n",
+            briefing.repository
+        );
+        for file in briefing.files {
+            let title = file.title.replace(['"', '<', '>'], "'");
+            let _ = write!(text, "\n<context-file title=\"{title}\">\n{}\n</context-file>\n", file.text.trim());
+        }
+    }
+    if !briefing.paths.is_empty() {
+        text.push_str(
+            "\nThey name these files of the repository. Read those that have to do with your task before others:\n\n",
+        );
+        for path in briefing.paths {
+            let _ = writeln!(text, "- {path}");
+        }
+    }
+    text
+}
+
+/// What stands before the repository's own `CLAUDE.md`.
+pub(crate) const REPOSITORY_SAYS: &str = "\n# What the repository says to agents (its CLAUDE.md)\n\n";
 
 /// The first prompt of a session.
 pub(crate) fn plan(session: &Session, spec: Option<&(String, String)>, note: Option<&str>) -> String {
@@ -169,5 +209,26 @@ mod tests {
             again: true,
         };
         insta::assert_snapshot!(step(&prompt));
+    }
+
+    #[test]
+    fn a_briefing_marks_what_the_team_wrote() {
+        let persona = Persona {
+            name: "Careful".to_owned(),
+            role: domain::PersonaRole::Custom,
+            instructions: "Be careful.\n".to_owned(),
+            default: false,
+        };
+        let file = ContextFile {
+            title: "The \"auth\" flow".to_owned(),
+            text: "# Auth\n\nTokens are read in `src/auth.rs`.".to_owned(),
+            repositories: Vec::new(),
+            priority: 0,
+            enabled: true,
+        };
+        let paths = ["src/auth.rs".to_owned()];
+        let all = Briefing { repository: "shop", persona: Some(&persona), files: &[&file], paths: &paths };
+        insta::assert_snapshot!(briefing(&all));
+        assert_eq!(briefing(&Briefing { persona: None, files: &[], paths: &[], ..all }), "");
     }
 }

@@ -1,6 +1,6 @@
 //! Who may ask for what.
 
-use crate::Command;
+use crate::{Command, NewKnowledge};
 use domain::Role;
 use std::path::Path;
 
@@ -64,7 +64,8 @@ impl Command {
             | Self::Diff { .. }
             | Self::PullRequests { .. }
             | Self::PullRequest { .. }
-            | Self::PullRequestDiff { .. } => Right::Look,
+            | Self::PullRequestDiff { .. }
+            | Self::Knowledge { .. } => Right::Look,
             Self::CreateSession(_)
             | Self::Message { .. }
             | Self::FollowUp { .. }
@@ -82,7 +83,17 @@ impl Command {
             | Self::PullRequestComment { .. }
             | Self::PullRequestReady { .. }
             | Self::PullRequestRevise { .. }
-            | Self::Merge { .. } => Right::Work,
+            | Self::Merge { .. }
+            | Self::SwitchPersona { .. } => Right::Work,
+            Self::AddKnowledge(NewKnowledge { own, .. })
+            | Self::ChangeKnowledge { own, .. }
+            | Self::RemoveKnowledge { own, .. } => {
+                if *own {
+                    Right::Work
+                } else {
+                    Right::Configure
+                }
+            }
             Self::Secrets | Self::PutSecret { .. } | Self::RemoveSecret { .. } | Self::ResealSecrets => {
                 Right::Configure
             }

@@ -7,6 +7,7 @@ mod left_over;
 mod lost_notes;
 mod overtaken;
 mod repeated;
+mod told;
 
 use crate::{
     AgentSettings, Settings, ToolRules, context::Context, nowhere::Nowhere, people, shared::Shared, vault::Keys,

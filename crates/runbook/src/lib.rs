@@ -20,6 +20,7 @@ mod parse;
 mod plan;
 mod position;
 mod query;
+mod references;
 mod steps;
 mod variables;
 
@@ -39,4 +40,5 @@ pub use parse::without_nul;
 pub use plan::{Plan, PlanCheck, PlanStep, PlanSubstep, plan_schema, write_plan};
 pub use position::Position;
 pub use query::LeafContext;
+pub use references::{file_references, first_heading};
 pub use variables::{MissingVariables, fill, is_forbidden, is_variable_name};

@@ -266,6 +266,8 @@ pub fn view() -> SessionView {
         }],
         open_requests: vec![open_request()],
         sandbox: Some(SandboxState::Ready),
+        persona: None,
+        knowledge: Vec::new(),
     }
 }
 

@@ -10,10 +10,10 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BearerHash, BlobHash, Change, ChangeId, ChangeKey, ChangeState,
-    CommitId, Errand, Event, ExecId, Generation, Identity, Lease, Link, LinkId, Member, Repository, RepositoryId,
-    Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId, SandboxRecord,
-    SandboxState, ServerId, Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId, StepState, Timestamp,
-    Token, TokenId, User, UserId,
+    CommitId, Errand, Event, ExecId, Generation, Identity, Knowledge, KnowledgeId, KnowledgeKind, Lease, Link, LinkId,
+    Member, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion,
+    SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber, SignIn, SignInId, Step,
+    StepId, StepState, Timestamp, Token, TokenId, User, UserId,
 };
 use secrets::Known;
 use serde_json::Value as Json;
@@ -76,6 +76,7 @@ pub trait Rows:
     + PullRequestRows
     + SecretRows
     + AccessRows
+    + LibraryRows
     + Send
 {
     /// Tells other servers once the transaction commits.
@@ -275,6 +276,22 @@ pub trait PullRequestRows {
     async fn threads(&mut self, repository: RepositoryId, number: i64) -> Result<Vec<Thread>>;
     async fn put_check(&mut self, repository: RepositoryId, check: &Check) -> Result<()>;
     async fn checks(&mut self, repository: RepositoryId, commit: &CommitId) -> Result<Vec<Check>>;
+}
+
+/// What teams know.
+#[async_trait]
+pub trait LibraryRows {
+    /// Adds a row unless its id is taken: false when it was.
+    async fn add_knowledge(&mut self, new: &Knowledge) -> Result<bool>;
+    /// Writes version, piece, author and time of change; false when there is none with this id, account and version.
+    async fn put_knowledge(&mut self, new: &Knowledge, seen: i64) -> Result<bool>;
+    /// False when there is none with this id, account and version.
+    async fn remove_knowledge(&mut self, account: AccountId, id: KnowledgeId, seen: i64) -> Result<bool>;
+    /// Counts one use; of what is gone, none.
+    async fn used_knowledge(&mut self, id: KnowledgeId, now: Timestamp) -> Result<()>;
+    /// Oldest first.
+    async fn knowledge(&mut self, account: AccountId, kind: KnowledgeKind) -> Result<Vec<Knowledge>>;
+    async fn piece_of_knowledge(&mut self, account: AccountId, id: KnowledgeId) -> Result<Option<Knowledge>>;
 }
 
 /// People with what they come in with.

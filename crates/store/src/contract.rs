@@ -1,12 +1,12 @@
 //! What the rooms above may ask of the store.
 
-use crate::{StoreError, pull_request::PullRequests};
+use crate::{StoreError, library::Library, pull_request::PullRequests};
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, Event, EventPayload, ExecId,
-    Generation, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunEvent, RunId,
-    RunbookVersion, SandboxId, SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId,
-    Timestamp, Usage, User, UserId,
+    Generation, KnowledgeId, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunEvent,
+    RunId, RunbookVersion, SandboxId, SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent,
+    StepId, Timestamp, Usage, User, UserId,
 };
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub const EVENTS_BYTES: usize = 1 << 20;
 /// Everything about a session goes through one door, [`Store::commit`]: state changes, events and what is queued next
 /// are one transaction, guarded by the lease's epoch and by the states that were read.
 #[async_trait]
-pub trait Store: PullRequests + Send + Sync {
+pub trait Store: PullRequests + Library + Send + Sync {
     // ---- the record itself --------------------------------------------------------------------------------------
 
     /// Which life of the record this is; `first` begins the record when it is new.
@@ -330,6 +330,10 @@ pub enum Write {
         /// The text.
         description: Option<String>,
     },
+    /// Sets the session's persona; none: the defaults.
+    Persona(Option<KnowledgeId>),
+    /// Counts a use of each of these; what is gone meanwhile is passed over.
+    UsedKnowledge(Vec<KnowledgeId>),
     /// Notes an intended or a finished act outside under a key that is unique within the session; the same key again
     /// replaces what was noted.
     Journal(String, serde_json::Value),

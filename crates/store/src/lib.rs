@@ -13,6 +13,7 @@ mod bounds;
 mod contract;
 mod door;
 mod error;
+mod library;
 mod memory;
 mod page;
 mod pull_request;
@@ -26,6 +27,7 @@ pub use contract::{
     Store, Write,
 };
 pub use error::StoreError;
+pub use library::Library;
 pub use memory::MemoryStore;
 pub use pull_request::{Check, Comment, PullRequest, PullRequestState, PullRequests, Thread};
 pub use sql::{Examined, Source, SqlStore, StoreOptions};

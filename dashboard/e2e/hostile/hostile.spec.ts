@@ -96,6 +96,8 @@ const VIEWS: readonly [address: string, ready: string][] = [
   ['/settings/me', 'main'],
   ['/settings/people', 'table'],
   ['/settings/tokens', 'main'],
+  ['/settings/context', 'table'],
+  ['/settings/personas', 'table'],
 ]
 
 /** Opens all that is folded. */

@@ -4,7 +4,7 @@ import type { LogEvent } from '../../src/features/session/events'
 const FREE = new Set(
   `title prompt name text body message reason detail description label labels header question summary subject author
    branch baseBranch base head headCommit targetBranch repository location email agent path diff why tool input delta
-   output command tail code help`.split(/\s+/),
+   output command tail code help instructions original repositories`.split(/\s+/),
 )
 
 const oneLine = (text: string) => text.replaceAll('\n', ' ')
@@ -130,6 +130,12 @@ export function logOf(vectors: readonly string[], person: string): LogEvent[] {
     })
     put({ type: 'step_state', step: `step-${index}`, number: v, title: v, state: 'failed', reason: v })
     put({ type: 'sandbox_state', state: 'ready', detail: v })
+    put({
+      type: 'knowledge',
+      run: 'run',
+      used: [{ id: `known-${index}`, kind: 'persona', title: v, version: 1 }],
+      left_out: [{ id: `left-${index}`, kind: 'context_file', title: v, version: 1 }],
+    })
     put({ type: 'note', level: 'warning', text: v })
     put({ type: 'of_a_newer_server', text: v, [v]: v })
   }

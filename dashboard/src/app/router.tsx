@@ -146,6 +146,26 @@ const settings = {
     path: '/tokens',
     component: lazyRouteComponent(() => import('../features/settings/Tokens'), 'Tokens'),
   }),
+  context: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/context',
+    component: lazyRouteComponent(() => import('../features/settings/ContextFiles'), 'ContextFiles'),
+  }),
+  contextFile: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/context/$id',
+    component: lazyRouteComponent(() => import('../features/settings/ContextFiles'), 'ContextFilePage'),
+  }),
+  personas: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/personas',
+    component: lazyRouteComponent(() => import('../features/settings/Personas'), 'Personas'),
+  }),
+  persona: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/personas/$id',
+    component: lazyRouteComponent(() => import('../features/settings/Personas'), 'PersonaPage'),
+  }),
 }
 
 export const router = createRouter({
@@ -156,7 +176,7 @@ export const router = createRouter({
       homeRoute,
       sessionRoute,
       changeRoute,
-      settingsRoute.addChildren([settings.index, settings.me, settings.people, settings.tokens]),
+      settingsRoute.addChildren(Object.values(settings)),
     ]),
   ]),
   defaultPreload: 'intent',

@@ -128,6 +128,7 @@ impl<'a> Person<'a> {
             spec: None,
             target_branch: None,
             budget: domain::Budget::default(),
+            persona: None,
             requester: None,
         });
         loop {

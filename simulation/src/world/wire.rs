@@ -8,14 +8,15 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, CommitId, Event, EventPayload,
-    ExecId, Generation, Lease, Repository, RepositoryId, Request, Role, Run, RunEvent, RunId, RunbookVersion,
-    SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
+    ExecId, Generation, Knowledge, KnowledgeId, KnowledgeKind, Lease, Repository, RepositoryId, Request, Role, Run,
+    RunEvent, RunId, RunbookVersion, SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent,
+    StepId, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::{
-    Check, Claim, ClaimLimits, Comment, Committed, ExecRow, Fence, MemoryStore, OutputChunk, PullRequest, PullRequests,
-    SessionFilter, StdinLine, Store, StoreError, Thread, Write,
+    Check, Claim, ClaimLimits, Comment, Committed, ExecRow, Fence, Library, MemoryStore, OutputChunk, PullRequest,
+    PullRequests, SessionFilter, StdinLine, Store, StoreError, Thread, Write,
 };
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
@@ -403,5 +404,28 @@ impl PullRequests for Wire {
 
     async fn checks(&self, repository: RepositoryId, commit: &CommitId) -> Result<Vec<Check>> {
         self.over("checks", PullRequests::checks(&self.record.store, repository, commit)).await
+    }
+}
+
+#[async_trait]
+impl Library for Wire {
+    async fn add_knowledge(&self, new: &Knowledge) -> Result<()> {
+        self.over("add_knowledge", Library::add_knowledge(&self.record.store, new)).await
+    }
+
+    async fn change_knowledge(&self, new: &Knowledge, seen: i64) -> Result<()> {
+        self.over("change_knowledge", Library::change_knowledge(&self.record.store, new, seen)).await
+    }
+
+    async fn remove_knowledge(&self, account: AccountId, id: KnowledgeId, seen: i64) -> Result<()> {
+        self.over("remove_knowledge", Library::remove_knowledge(&self.record.store, account, id, seen)).await
+    }
+
+    async fn knowledge(&self, account: AccountId, kind: KnowledgeKind) -> Result<Vec<Knowledge>> {
+        self.over("knowledge", Library::knowledge(&self.record.store, account, kind)).await
+    }
+
+    async fn piece_of_knowledge(&self, account: AccountId, id: KnowledgeId) -> Result<Option<Knowledge>> {
+        self.over("piece_of_knowledge", Library::piece_of_knowledge(&self.record.store, account, id)).await
     }
 }

@@ -11,6 +11,7 @@ mod hostile_agents;
 mod hostile_models;
 mod hostile_repositories;
 mod killed;
+mod knowledge;
 mod leaks;
 mod limits;
 mod mended;

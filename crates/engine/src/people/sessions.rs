@@ -1,6 +1,6 @@
 //! Repositories and new sessions.
 
-use super::{following::checked_description, steering::checked_text};
+use super::{following::checked_description, knowledge, steering::checked_text};
 use crate::{
     NewSession, Problem, ProblemCode, Reply, Spec,
     halt::chain,
@@ -140,6 +140,10 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
     let labels = checked_labels(&new.labels)?;
     let description = new.description.as_deref().map(checked_description).transpose()?.flatten();
     let spec = new.spec.as_ref().map(checked_spec).transpose()?;
+    let persona = match &new.persona {
+        Some(given) => Some(knowledge::persona_named(shared, user, given).await?.id),
+        None => None,
+    };
     if shared.keys.model_key(shared.account.id).await?.is_none() {
         return Err(Problem::new(ProblemCode::Environment, "there is no key for the Messages API").mend(
             "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file, or store \
@@ -207,7 +211,7 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         pr_mode,
         draft: new.draft.unwrap_or(settings.draft),
         labels,
-        extras: Extras { description, spec: None },
+        extras: Extras { description, spec: None, persona },
         target_branch,
         base,
         budget: domain::Budget {

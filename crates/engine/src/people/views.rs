@@ -143,6 +143,7 @@ async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem
     let worked: HashMap<_, _> = runs.iter().map(|run| (run.id, worked_on(run))).collect();
     let views = runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, &worked));
     let worked_ms = worked.values().sum::<Duration>().as_millis().try_into().unwrap_or(u64::MAX);
+    let (persona, knowledge) = super::knowledge::of_session(shared, &session).await?;
     let phase = phase_of(&views, &queue, &runs, !open_requests.is_empty(), runbook.as_ref());
     Ok(SessionView {
         session,
@@ -157,6 +158,8 @@ async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem
         changes,
         open_requests,
         sandbox,
+        persona,
+        knowledge,
     })
 }
 

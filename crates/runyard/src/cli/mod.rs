@@ -1,10 +1,12 @@
 //! The command line: what can be typed, with help and examples.
 
+mod knowledge;
 mod pull_request;
 mod secret;
 mod session;
 mod user;
 
+pub use knowledge::{ContextCommand, PersonaCommand};
 pub use pull_request::{PrCommand, PrNumber};
 pub use secret::{SecretArgs, SecretCommand};
 pub use session::{AttachArgs, Limit, Limits, SessionArg, SessionCommand, Wait};
@@ -103,6 +105,12 @@ pub enum Command {
     /// Work with pull requests of the built-in forge
     #[command(subcommand)]
     Pr(PrCommand),
+    /// Write down what the agent is given with every request
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Say how the agent is to work
+    #[command(subcommand)]
+    Persona(PersonaCommand),
     /// Store secrets, such as the key of the Messages API
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -253,6 +261,9 @@ pub struct RunArgs {
     /// Minutes that the session may work
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=525_600))]
     pub budget_minutes: Option<u64>,
+    /// The persona that the agent has, by name [default: the ones for planning and for executing]
+    #[arg(long, value_name = "NAME")]
+    pub persona: Option<String>,
     /// Execute the plan without asking
     #[arg(long, short)]
     pub yes: bool,

@@ -145,6 +145,13 @@ Examples:
         #[command(flatten)]
         wait: Wait,
     },
+    /// Give a session another persona, from its next run on
+    Persona {
+        /// The session
+        session: SessionArg,
+        /// The persona's name or id [default: the ones for planning and for executing]
+        name: Option<String>,
+    },
     /// Put a session away
     Archive {
         /// The session

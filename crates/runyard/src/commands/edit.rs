@@ -125,7 +125,8 @@ fn step_text(runbook: &str, number: &str) -> Result<String, Failure> {
     Ok(format!("{}\n{}", words.join(" "), &document.text()[step.body.clone()]))
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+/// A file's text, or with `-` that of standard input.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::usage(format!("failed to read {}: {error}", path.display()));
     if path == Path::new("-") {
         let mut text = String::new();

@@ -5,6 +5,7 @@ mod budget;
 mod config;
 pub mod edit;
 mod export;
+mod knowledge;
 mod lint;
 mod pages;
 mod pull_request;
@@ -16,6 +17,7 @@ mod session;
 mod user;
 
 pub use config::show as show_config;
+pub use knowledge::{context, persona};
 pub use lint::lint;
 pub use pages::{completions, man, version};
 pub use pull_request::pull_request;

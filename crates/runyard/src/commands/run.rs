@@ -36,6 +36,7 @@ pub async fn run(app: &mut App, args: RunArgs) -> Result<Exit, Failure> {
             tokens: args.budget_tokens,
             seconds: args.budget_minutes.map(|minutes| minutes * 60),
         },
+        persona: args.persona,
         requester: Some(app.who.clone()),
     };
     let mut connection = Connection::open(app, Workers::Run).await?;

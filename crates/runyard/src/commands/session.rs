@@ -185,6 +185,12 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
                 other => return Err(unexpected(&other)),
             }
         }
+        SessionCommand::Persona { session, name } => {
+            let session = resolve(connection, Some(session)).await?;
+            done(client.call(Command::SwitchPersona { session, persona: name.clone() }).await?)?;
+            let name = name.unwrap_or_else(|| "the default personas".to_owned());
+            app.screen.line(format!("{session} has {} from its next run on", render::one_line(&name, 100)));
+        }
         SessionCommand::Archive { session, undo } => {
             let session = resolve(connection, Some(session)).await?;
             done(client.call(Command::Archive { session, archived: !undo }).await?)?;

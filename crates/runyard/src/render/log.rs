@@ -260,6 +260,17 @@ impl LogRenderer {
                 Vec::new()
             }
             EventPayload::SandboxState { state, detail } => self.sandbox(*state, detail, at),
+            EventPayload::Knowledge { used, left_out, .. } => {
+                let names = |all: &[domain::KnowledgeRef]| {
+                    all.iter().map(|known| one_line(&known.title, 60)).collect::<Vec<_>>().join(", ")
+                };
+                let mut lines = vec![style.paint(Colour::Dim, &format!("  told the agent: {}", names(used)))];
+                if !left_out.is_empty() {
+                    let text = format!("  warning: there was no room for {}", names(left_out));
+                    lines.push(style.paint(Colour::Waiting, &text));
+                }
+                lines
+            }
             EventPayload::Note { level, text } => {
                 let text = clean(text).trim().replace('\n', "\n    ");
                 vec![match level {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod clean;
+mod knowledge;
 mod lists;
 mod log;
 mod markdown;
@@ -16,6 +17,7 @@ mod time;
 
 pub use ask::request_lines;
 pub use clean::{clean, one_line};
+pub use knowledge::{context_files, personas};
 pub use lists::{
     action_words, counted, no_sessions, people, queue, queued_as, repositories, secrets, sessions, versions,
 };

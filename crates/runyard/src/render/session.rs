@@ -3,6 +3,7 @@
 use super::{
     ask::request_lines,
     clean::one_line,
+    knowledge::told,
     lists::table,
     style::{Colour, Style},
     summary::{goes_into, without_title},
@@ -89,6 +90,10 @@ pub fn session(view: &SessionView, style: Style, zone: &TimeZone) -> Vec<String>
         lines.extend(request_lines(&request.kind, style));
     }
     lines.push(String::new());
+    if let Some(persona) = &view.persona {
+        lines.push(style.paint(Colour::Dim, &format!("Persona {}", one_line(&persona.title, 60))));
+    }
+    lines.extend(told(view).map(|told| style.paint(Colour::Dim, &told)));
     lines.push(style.paint(Colour::Dim, &used(view)));
     lines
 }

@@ -39,6 +39,10 @@ remote! {
     ChangeStateKind = domain::ChangeState { Branch, Draft, Open, Merged, Closed }
     /// Where a sandbox stands.
     SandboxStateKind = domain::SandboxState { Creating, Ready, Paused, Destroyed }
+    /// The kinds of what a team knows.
+    KnowledgeKind = domain::KnowledgeKind { ContextFile, Persona }
+    /// For which work a persona is: planning and answering, executing and revising, or everything.
+    PersonaRole = domain::PersonaRole { Planner, Developer, Custom }
     /// What a link is for.
     InvitationPurpose = domain::LinkPurpose { FirstAdmin, Invitation, PasswordReset }
 }

@@ -3,6 +3,7 @@
 mod call;
 mod enums;
 mod error;
+mod knowledge;
 mod people;
 mod people_mutations;
 mod pull_request;
@@ -18,6 +19,7 @@ pub use error::Code;
 
 use crate::state::State;
 use async_graphql::MergedObject;
+use knowledge::KnowledgeMutations;
 use people_mutations::PeopleMutations;
 use query::Query;
 use session_mutations::SessionMutations;
@@ -31,7 +33,7 @@ const DEAREST: usize = 5000;
 
 /// Everything that changes something.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(SessionMutations, PeopleMutations);
+pub struct Mutation(SessionMutations, PeopleMutations, KnowledgeMutations);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

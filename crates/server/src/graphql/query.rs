@@ -3,12 +3,13 @@
 use super::{
     call,
     error::{Code, Failure, odd},
+    knowledge::{self, ContextFile, Persona},
     people::{Account, Invitation, Person, Repository, Token, Viewer},
     pull_request::PullRequest,
     session::{Session, SessionLine},
 };
 use async_graphql::{
-    Context, Object, Result,
+    Context, ID, Object, Result,
     connection::{Connection, CursorType, Edge, EmptyFields, EnableNodesField},
 };
 use domain::{Role, SessionNumber};
@@ -134,6 +135,28 @@ impl Query {
         let call = call(ctx)?;
         call.must(Right::Administer)?;
         invitations(&call).await
+    }
+
+    /// Context files, in the order in which they count.
+    #[graphql(complexity = "20 * child_complexity")]
+    async fn context_files(&self, ctx: &Context<'_>) -> Result<Vec<ContextFile>> {
+        knowledge::context_files(&*call(ctx)?).await
+    }
+
+    /// A context file; null when there is none with this id.
+    async fn context_file(&self, ctx: &Context<'_>, id: ID) -> Result<Option<ContextFile>> {
+        Ok(knowledge::context_files(&*call(ctx)?).await?.into_iter().find(|file| file.id == id))
+    }
+
+    /// A persona; null when there is none with this id that the viewer sees.
+    async fn persona(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Persona>> {
+        Ok(knowledge::personas(&*call(ctx)?).await?.into_iter().find(|persona| persona.id == id))
+    }
+
+    /// Personas that the viewer sees, the default ones first.
+    #[graphql(complexity = "20 * child_complexity")]
+    async fn personas(&self, ctx: &Context<'_>) -> Result<Vec<Persona>> {
+        knowledge::personas(&*call(ctx)?).await
     }
 
     /// The viewer's own tokens, and the account's for admins.

@@ -4,6 +4,7 @@ use super::{
     call,
     enums::{self, PhaseKind, StepReason},
     error::{Code, Failure, odd, problem},
+    knowledge::{KnowledgeRef, KnowledgeUse},
     people::{Person, person},
     scalars::{DateTime, Long, dollars},
     session_parts::{Action, Change, Event, EventPage, Request, Run, Runbook, Step, Usage},
@@ -257,6 +258,16 @@ impl Session {
 
     async fn sandbox(&self) -> Option<enums::SandboxStateKind> {
         self.0.sandbox.map(Into::into)
+    }
+
+    /// The persona that somebody chose; null: the default ones.
+    async fn persona(&self) -> Option<KnowledgeRef> {
+        self.0.persona.as_ref().map(Into::into)
+    }
+
+    /// What its runs were told of what the team knows.
+    async fn knowledge(&self) -> Vec<KnowledgeUse> {
+        self.0.knowledge.iter().map(Into::into).collect()
     }
 
     /// Events above a number, in order, at most `first` (up to 500).

@@ -4,6 +4,7 @@ use super::{
     call,
     enums::{Mode, PrMode},
     error::{Code, Failure, odd},
+    knowledge,
     people::Repository,
     pull_request::PullRequest,
     scalars::{Long, micro_usd},
@@ -35,6 +36,8 @@ pub struct NewSession {
     /// The repository's current branch when none is given.
     target_branch: Option<String>,
     budget: Option<BudgetInput>,
+    /// The id or the name of its persona; the default ones when none is given.
+    persona: Option<String>,
 }
 
 /// What may be used; what is not given is not limited.
@@ -192,6 +195,7 @@ impl SessionMutations {
             spec: None,
             target_branch: input.target_branch,
             budget,
+            persona: knowledge::chosen(&call, input.persona, "input.persona").await?,
             requester: call.caller.person(),
         };
         match call.ask(Command::CreateSession(new)).await? {

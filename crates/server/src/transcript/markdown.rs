@@ -6,8 +6,8 @@
 use super::{name, who};
 use crate::time::rfc3339;
 use domain::{
-    Actor, Answer, ChangeState, Event, EventPayload, Mode, NoteLevel, Payload, PrMode, RequestKind, RunId, RunState,
-    StepState, UserId, is_invisible,
+    Actor, Answer, ChangeState, Event, EventPayload, KnowledgeRef, Mode, NoteLevel, Payload, PrMode, RequestKind,
+    RunId, RunState, StepState, UserId, is_invisible,
 };
 use engine::SessionView;
 use std::{
@@ -119,6 +119,17 @@ impl Talk {
             }
             EventPayload::ChangeState { state, branch, pull_request: Some(number), .. } => {
                 self.fact(event, &format!("Pull request #{number} ({}): {}", code(branch), change_words(*state)))
+            }
+            EventPayload::Knowledge { used, left_out, .. } => {
+                let names = |all: &[KnowledgeRef]| {
+                    let each = all.iter().map(|known| format!("{}, version {}", code(&known.title), known.version));
+                    each.collect::<Vec<_>>().join("; ")
+                };
+                let mut told = format!("The agent was told: {}", names(used));
+                if !left_out.is_empty() {
+                    told = format!("{told}. There was no room for {}", names(left_out));
+                }
+                self.fact(event, &told)
             }
             EventPayload::Note { level, text } if *level > NoteLevel::Info => self.fact(event, &line(text)),
             EventPayload::RunState { .. }
@@ -302,6 +313,14 @@ mod tests {
         all.extend(tool("rm `x`", false));
         all.push(EventPayload::Note { level: NoteLevel::Info, text: "not told".to_owned() });
         all.push(EventPayload::Note { level: NoteLevel::Warning, text: "the sandbox was lost".to_owned() });
+        let known = |title: &str| KnowledgeRef {
+            id: domain::KnowledgeId(uuid::Uuid::nil()),
+            kind: domain::KnowledgeKind::ContextFile,
+            title: title.to_owned(),
+            version: 2,
+        };
+        let (used, left_out) = (vec![known("Auth"), known("# `b`")], vec![known("Big")]);
+        all.push(EventPayload::Knowledge { run: RUN, used, left_out });
         insta::assert_snapshot!(told(all));
     }
 

@@ -3,6 +3,7 @@
 mod constant;
 mod entry;
 mod fences;
+mod knowledge;
 mod large;
 mod limits;
 mod listening;

@@ -15,13 +15,15 @@ enum Least {
     Person,
     /// A person who signed in with a password.
     SignedIn,
+    /// A maintainer or an admin, or a program that acts as one.
+    Maintainer,
     /// An admin, or a program that acts as one.
     Admin,
     /// An admin who signed in with a password.
     SignedInAdmin,
 }
 
-use Least::{Admin, Anybody, Person, SignedIn, SignedInAdmin};
+use Least::{Admin, Anybody, Maintainer, Person, SignedIn, SignedInAdmin};
 
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -35,6 +37,21 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("query people", "{ name }", Anybody),
     ("query invitations", "{ email }", Admin),
     ("query tokens", "{ name }", Person),
+    ("query contextFiles", "{ title }", Anybody),
+    ("query contextFile", "(id: \"ID\") { title }", Anybody),
+    ("query persona", "(id: \"ID\") { name }", Anybody),
+    ("query personas", "{ name }", Anybody),
+    ("mutation addContextFile", "(input: { text: \"x\" }) { id }", Maintainer),
+    ("mutation changeContextFile", "(id: \"ID\", expectedVersion: 1, input: { text: \"x\" }) { id }", Maintainer),
+    ("mutation removeContextFile", "(id: \"ID\", expectedVersion: 1) { id }", Maintainer),
+    ("mutation addPersona", "(input: { name: \"x\", role: CUSTOM, instructions: \"x\" }) { id }", Person),
+    (
+        "mutation changePersona",
+        "(id: \"ID\", expectedVersion: 1, input: { name: \"x\", role: CUSTOM, instructions: \"x\" }) { id }",
+        Maintainer,
+    ),
+    ("mutation removePersona", "(id: \"ID\", expectedVersion: 1) { id }", Maintainer),
+    ("mutation switchPersona", "(session: 1) { number }", Anybody),
     ("mutation addRepository", "(path: \"/srv\") { name }", Admin),
     ("mutation createSession", "(input: { repository: \"shop\", prompt: \"x\" }) { warnings }", Anybody),
     ("mutation sendMessage", "(session: 1, text: \"x\") { queued }", Anybody),
@@ -74,6 +91,7 @@ const TABLE: &[(&str, &str, Least)] = &[
 struct Trying {
     name: &'static str,
     guest: Guest,
+    is_maintainer: bool,
     is_admin: bool,
     is_person: bool,
     is_signed_in: bool,
@@ -85,6 +103,7 @@ impl Trying {
             Anybody => true,
             Person => self.is_person,
             SignedIn => self.is_signed_in,
+            Maintainer => self.is_maintainer,
             Admin => self.is_admin,
             SignedInAdmin => self.is_admin && self.is_signed_in,
         }
@@ -101,6 +120,7 @@ async fn every_operation_is_for_those_who_may_and_for_nobody_else() {
     let trying = |name, guest: &Guest, is_admin, is_person, is_signed_in| Trying {
         name,
         guest: guest.clone(),
+        is_maintainer: is_admin || name == "a maintainer",
         is_admin,
         is_person,
         is_signed_in,

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use domain::{
-    AccountId, Budget, Event, EventPayload, Mode, NoteLevel, PrMode, Repository, RepositoryId, RunbookVersion, Session,
-    SessionId, SessionNumber, StepId, StepState, Timestamp, Usage, UserId, VersionStep,
+    AccountId, Budget, Event, EventPayload, Knowledge, KnowledgeId, Mode, NoteLevel, Persona, PersonaRole, Piece,
+    PrMode, Repository, RepositoryId, RunbookVersion, Session, SessionId, SessionNumber, StepId, StepState, Timestamp,
+    Usage, UserId, VersionStep,
 };
 use engine::{Backend, Command, Person, Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView};
 use futures::stream::{BoxStream, StreamExt as _};
@@ -108,6 +109,8 @@ impl StandIn {
             changes: Vec::new(),
             open_requests: Vec::new(),
             sandbox: None,
+            persona: None,
+            knowledge: Vec::new(),
         };
         let twist = *self.twist.lock().expect("no test panicked");
         twist(&mut view);
@@ -124,6 +127,27 @@ fn version(steps: Vec<VersionStep>) -> RunbookVersion {
         author: None,
         restores: None,
         created_at: Timestamp(0),
+    }
+}
+
+/// A persona that is whoever's who asks.
+fn persona() -> Knowledge {
+    Knowledge {
+        id: KnowledgeId(id(60)),
+        account: AccountId(id(2)),
+        owner: Some(UserId(id(4))),
+        version: 1,
+        piece: Piece::Persona(Persona {
+            name: "Mine".to_owned(),
+            role: PersonaRole::Custom,
+            instructions: "Be brief.".to_owned(),
+            default: false,
+        }),
+        author: None,
+        created_at: Timestamp(0),
+        changed_at: Timestamp(0),
+        used: 0,
+        used_at: None,
     }
 }
 
@@ -201,7 +225,8 @@ impl Backend for StandIn {
             | Command::MarkDone { session, .. }
             | Command::Cancel { session, .. }
             | Command::Budget { session, .. }
-            | Command::Archive { session, .. } => known(*session).map(|()| Reply::Done),
+            | Command::Archive { session, .. }
+            | Command::SwitchPersona { session, .. } => known(*session).map(|()| Reply::Done),
             Command::Diff { .. } => Err(nothing("change")),
             Command::PullRequest { .. }
             | Command::PullRequests { .. }
@@ -210,6 +235,9 @@ impl Backend for StandIn {
             | Command::PullRequestReady { .. }
             | Command::PullRequestRevise { .. }
             | Command::Merge { .. } => Err(nothing("pull request")),
+            Command::Knowledge { .. } => Ok(Reply::Knowledge(vec![persona()])),
+            Command::AddKnowledge(_) => Ok(Reply::Piece(Box::new(persona()))),
+            Command::ChangeKnowledge { .. } | Command::RemoveKnowledge { .. } => Err(nothing("such piece")),
             Command::Output { .. }
             | Command::Secrets
             | Command::PutSecret { .. }

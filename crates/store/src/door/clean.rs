@@ -5,8 +5,8 @@
 
 use crate::{Check, Comment, PullRequest, StoreError, Thread, Write};
 use domain::{
-    Account, Action, ActionKind, Change, EventPayload, Repository, Request, RequestState, Run, RunbookVersion,
-    SandboxRecord, Session, User,
+    Account, Action, ActionKind, Change, EventPayload, Knowledge, Repository, Request, RequestState, Run,
+    RunbookVersion, SandboxRecord, Session, User,
 };
 use secrets::Redactor;
 use serde::{Serialize, de::DeserializeOwned};
@@ -66,6 +66,7 @@ by_json!(
     Comment,
     EventPayload,
     Json,
+    Knowledge,
     PullRequest,
     Repository,
     Request,
@@ -123,7 +124,9 @@ impl Clean for Write {
             | Self::Output(_)
             | Self::Transcript(..)
             | Self::Archive(_)
-            | Self::Budget { .. } => self.clone(),
+            | Self::Budget { .. }
+            | Self::Persona(_)
+            | Self::UsedKnowledge(_) => self.clone(),
         })
     }
 }

@@ -170,6 +170,15 @@ impl Writing<'_> {
             Write::Describe { labels, description } => {
                 self.put_session(|session| (session.labels, session.extras.description) = (labels, description)).await
             }
+            Write::Persona(persona) => self.put_session(|session| session.extras.persona = persona).await,
+            Write::UsedKnowledge(mut used) => {
+                // In one order, so that two sessions that count at once do not wait for each other.
+                used.sort_unstable();
+                for id in used {
+                    self.rows.used_knowledge(id, self.now).await?;
+                }
+                Ok(())
+            }
             Write::Journal(key, note) => self.rows.put_note(self.session, &key, &note).await,
         }
     }

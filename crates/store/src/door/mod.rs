@@ -4,6 +4,7 @@ mod access;
 mod arrivals;
 mod clean;
 mod commit;
+mod library;
 mod pull_requests;
 mod vault;
 mod work;

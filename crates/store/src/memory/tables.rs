@@ -6,8 +6,9 @@ use crate::{
 };
 use domain::{
     Account, AccountId, Action, ActionId, BearerHash, BlobHash, Change, ChangeId, Errand, ExecId, Generation, Identity,
-    Link, LinkId, Repository, RepositoryId, Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord,
-    SecretId, Session, SessionId, SignIn, SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId,
+    Knowledge, KnowledgeId, Link, LinkId, Repository, RepositoryId, Request, RequestId, Run, RunId, RunbookVersion,
+    SandboxId, SandboxRecord, SecretId, Session, SessionId, SignIn, SignInId, Step, StepId, Timestamp, Token, TokenId,
+    User, UserId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -58,6 +59,7 @@ pub(super) struct Tables {
     pub links: Table<LinkId, (BearerHash, Link)>,
     pub errands: Table<BearerHash, Errand>,
     pub identities: Table<(AccountId, String, String), Identity>,
+    pub knowledge: Table<KnowledgeId, Knowledge>,
 }
 
 /// Finds a table.

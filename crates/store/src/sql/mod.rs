@@ -5,6 +5,7 @@ mod accounts;
 mod blobs;
 mod copy;
 mod generations;
+mod library;
 mod open;
 mod pull_requests;
 mod requests;
@@ -200,11 +201,12 @@ impl Backend for SqlStore {
 }
 
 /// All statements, by module.
-const STATEMENTS: [&[&statement::Statement]; 11] = [
+const STATEMENTS: [&[&statement::Statement]; 12] = [
     access::STATEMENTS,
     accounts::STATEMENTS,
     blobs::STATEMENTS,
     generations::STATEMENTS,
+    library::STATEMENTS,
     pull_requests::STATEMENTS,
     requests::STATEMENTS,
     rows::STATEMENTS,

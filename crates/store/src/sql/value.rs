@@ -2,9 +2,9 @@
 
 use crate::StoreError;
 use domain::{
-    AccountId, ActionId, BearerHash, BlobHash, BranchName, ChangeId, CommitId, ExecId, HostId, LinkId, RepositoryId,
-    RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, Timestamp, TokenId,
-    UserId,
+    AccountId, ActionId, BearerHash, BlobHash, BranchName, ChangeId, CommitId, ExecId, HostId, KnowledgeId, LinkId,
+    RepositoryId, RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId,
+    Timestamp, TokenId, UserId,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -84,4 +84,5 @@ from! {
     SignInId => Uuid(value) value.0;
     TokenId => Uuid(value) value.0;
     LinkId => Uuid(value) value.0;
+    KnowledgeId => Uuid(value) value.0;
 }

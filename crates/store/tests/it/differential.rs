@@ -57,6 +57,7 @@ enum Part {
     Budget(u64),
     Title(u8),
     Describe(u8),
+    Persona(u32),
     Journal(i64),
 }
 
@@ -104,6 +105,7 @@ fn part() -> impl Strategy<Value = Part> {
         1 => (0..3_u64).prop_map(Part::Budget),
         1 => (0..3_u8).prop_map(Part::Title),
         1 => (0..3_u8).prop_map(Part::Describe),
+        1 => (0..3_u32).prop_map(Part::Persona),
         1 => (0..9_i64).prop_map(Part::Journal),
     ]
 }
@@ -312,6 +314,7 @@ async fn write(model: &dyn Store, session: u32, part: &Part) -> Write {
         Part::Describe(n) => {
             Write::Describe { labels: vec![format!("{n}\0")], description: (n > 0).then(|| format!("{n}\0")) }
         }
+        Part::Persona(n) => Write::Persona((n > 0).then(|| domain::KnowledgeId(id(30, n)))),
         Part::Journal(n) => Write::Journal("k".to_owned(), serde_json::json!({ "n": n, "\0": ["\0"] })),
     }
 }

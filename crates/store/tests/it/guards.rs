@@ -106,6 +106,7 @@ async fn a_refused_commit_leaves_nothing_behind(engine: Engine) {
         Write::Archive(true),
         Write::Title("other".to_owned()),
         Write::Describe { labels: vec!["l".to_owned()], description: Some("d".to_owned()) },
+        Write::Persona(Some(domain::KnowledgeId(id(30, 1)))),
         Write::Journal("k".to_owned(), serde_json::json!({"pushed": true})),
     ];
     let before = everything(&*store, 1).await;

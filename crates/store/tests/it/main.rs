@@ -8,6 +8,7 @@ mod differential;
 mod engines;
 mod guards;
 mod keeping;
+mod library;
 mod log;
 mod opening;
 mod postgres;

@@ -12,6 +12,7 @@ import { Button, Kbd, SelectField, TextField } from '../../ui/controls'
 import { useDraft } from '../../ui/draft'
 import { marked } from '../../ui/safe-text'
 import { say } from '../../ui/toast'
+import { personasQuery } from '../settings/knowledge'
 
 const CREATE = graphql(`
   mutation CreateSession($input: NewSession!) {
@@ -37,6 +38,8 @@ export function NewSession() {
   const [draft, setDraft] = useState<'' | 'draft' | 'open'>('')
   const [labels, setLabels] = useState('')
   const [cost, setCost] = useState('')
+  const [persona, setPersona] = useState('')
+  const personas = useQuery({ ...personasQuery, enabled: options }).data ?? []
   const text = useRef<HTMLTextAreaElement>(null)
   const chosen = repositories.some((each) => each.name === repository) ? repository : repositories[0]?.name
   useEffect(() => {
@@ -63,6 +66,7 @@ export function NewSession() {
             .map((label) => label.trim())
             .filter((label) => label !== ''),
           targetBranch: branch.trim() || null,
+          persona: persona || null,
           budget: Number(cost) > 0 ? { cost: Number(cost) } : null,
         },
       }),
@@ -166,6 +170,16 @@ export function NewSession() {
             value={cost}
             onValue={setCost}
           />
+          <SelectField label="Persona" value={persona} onValue={setPersona}>
+            <option value="">the default ones</option>
+            {personas
+              .filter((each) => !each.default)
+              .map((each) => (
+                <option key={each.id} value={each.id}>
+                  {marked(each.name)}
+                </option>
+              ))}
+          </SelectField>
         </div>
       ) : null}
     </form>

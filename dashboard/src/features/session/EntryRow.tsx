@@ -9,6 +9,8 @@ import { AskCard } from './AskCard'
 import { useAct } from './actions'
 import { agentName, nameOf, useSession } from './context'
 import type { Conversation, Entry, MessageEntry, Row, RunEntry } from './conversation'
+import type { Known } from './events'
+import { KnowledgeLink } from './Knowledge'
 import { SessionLink } from './SessionLink'
 import { Reads, ToolLine } from './ToolLine'
 
@@ -124,6 +126,17 @@ function Body({ entry }: { entry: Entry }) {
           <Text>{entry.title}</Text> <span className="muted">{changeLook(entry.state).words}</span>
         </Line>
       )
+    case 'knowledge':
+      return (
+        <Line look={entry.leftOut.length > 0 ? NOTE_LOOKS.warning : NOTE_LOOKS.info} entry={entry}>
+          The agent is told <Names known={entry.used} />
+          {entry.leftOut.length > 0 ? (
+            <>
+              ; there was no room for <Names known={entry.leftOut} />
+            </>
+          ) : null}
+        </Line>
+      )
     case 'note':
       return (
         <Line look={NOTE_LOOKS[entry.level]} entry={entry}>
@@ -139,6 +152,15 @@ function Body({ entry }: { entry: Entry }) {
         </Line>
       )
   }
+}
+
+function Names({ known }: { known: readonly Known[] }) {
+  return known.map((each, index) => (
+    <span key={each.id}>
+      {index > 0 ? ', ' : ''}
+      <KnowledgeLink persona={each.kind === 'persona'} id={each.id} title={each.title} />
+    </span>
+  ))
 }
 
 /** `1.1 List` of `1.1 [NO-CODE-CHANGE] List`: the steps show the tags. */

@@ -1,5 +1,5 @@
 import { useNavigate } from '@tanstack/react-router'
-import { Archive, Copy, Download, Ellipsis, Play, RotateCcw, Square, Wallet } from 'lucide-react'
+import { Archive, BookOpen, Copy, Download, Ellipsis, Play, RotateCcw, Square, Wallet } from 'lucide-react'
 import { useState } from 'react'
 import { Button, Dialog, Menu, MenuItem, TextField } from '../../ui/controls'
 import { clock, count, duration, money } from '../../ui/format'
@@ -10,6 +10,7 @@ import { say, sayError } from '../../ui/toast'
 import { useAct } from './actions'
 import { useSession } from './context'
 import { Here } from './Here'
+import { KnowledgeDialog } from './Knowledge'
 import { SessionLink } from './SessionLink'
 
 const PR_MODES = { STACKED_PR: 'stacked PRs', SINGLE_PR: 'one PR', MANUAL: 'PRs by hand' } as const
@@ -20,6 +21,7 @@ export function Header() {
   const navigate = useNavigate({ from: '/r/$number' })
   const act = useAct(session.number)
   const [budget, setBudget] = useState(false)
+  const [knowledge, setKnowledge] = useState(false)
   const look = phaseLook(session.phase)
   const leaves = session.steps.filter((step) => step.leaf)
   const done = leaves.filter((step) => step.state === 'COMPLETED').length
@@ -63,6 +65,11 @@ export function Header() {
             <Text>{`${session.repository} ⟵ ${session.targetBranch}`}</Text>
           </span>
           <span className="extra">{PR_MODES[session.prMode]}</span>
+          {session.persona ? (
+            <span className="extra">
+              <Text>{session.persona.title}</Text>
+            </span>
+          ) : null}
           {session.mode === 'ONE_SHOT' ? <span className="extra">one shot</span> : null}
           {session.sandbox ? <span className="extra">sandbox {session.sandbox.toLowerCase()}</span> : null}
           {session.archived ? <span className="badge">archived</span> : null}
@@ -102,6 +109,9 @@ export function Header() {
           <MenuItem onClick={() => setBudget(true)}>
             <Wallet size={14} /> Budget
           </MenuItem>
+          <MenuItem onClick={() => setKnowledge(true)}>
+            <BookOpen size={14} /> What the agent is told
+          </MenuItem>
           <hr />
           <MenuItem
             onClick={() =>
@@ -115,6 +125,7 @@ export function Header() {
           </MenuItem>
         </Menu>
       </div>
+      {knowledge ? <KnowledgeDialog onClose={() => setKnowledge(false)} /> : null}
       {budget ? <BudgetDialog onClose={() => setBudget(false)} /> : null}
     </header>
   )

@@ -58,6 +58,11 @@ const ARCHIVE = graphql(`
     archiveSession(session: $session, archived: $archived) { number }
   }
 `)
+const SWITCH_PERSONA = graphql(`
+  mutation SwitchPersona($session: Int!, $persona: String) {
+    switchPersona(session: $session, persona: $persona) { number }
+  }
+`)
 const SET_BUDGET = graphql(`
   mutation SetBudget($session: Int!, $budget: BudgetInput!, $runBudget: BudgetInput!) {
     setBudget(session: $session, budget: $budget, runBudget: $runBudget) { number }
@@ -114,6 +119,7 @@ export const sessionActions = (session: number) => ({
   markDone: (step: string) => request(MARK_DONE, { session, step }),
   cancel: (action: string) => request(CANCEL, { session, action }),
   archive: (archived: boolean) => request(ARCHIVE, { session, archived }),
+  switchPersona: (persona: string | null) => request(SWITCH_PERSONA, { session, persona }),
   setBudget: (budget: Budget, runBudget: Budget) => request(SET_BUDGET, { session, budget, runBudget }),
 })
 

@@ -192,4 +192,25 @@ describe('folding', () => {
     const events = log(started('a'), finished('a', false), started('b'), finished('b'))
     expect(fold(extend(EMPTY, events).entries).every((row) => row.kind === 'entry')).toBe(true)
   })
+
+  it('says what the agent is told, with what there was no room for', () => {
+    const known = (title: string, kind: 'persona' | 'context_file') => ({
+      id: title,
+      kind,
+      title,
+      version: 1,
+    })
+    const { entries } = extend(
+      EMPTY,
+      log(run('running'), {
+        type: 'knowledge',
+        run: 'r1',
+        used: [known('Careful', 'persona')],
+        left_out: [known('Big', 'context_file')],
+      }),
+    )
+    expect(entries).toMatchObject([
+      { kind: 'knowledge', used: [{ title: 'Careful' }], leftOut: [{ title: 'Big' }] },
+    ])
+  })
 })

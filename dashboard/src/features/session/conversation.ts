@@ -3,7 +3,17 @@
  * one, in batches, or all at once after a reload.
  */
 
-import type { Actor, Answer, Ask, LogEvent, Payload, RunStateName, StepStateName, ToolKind } from './events'
+import type {
+  Actor,
+  Answer,
+  Ask,
+  Known,
+  LogEvent,
+  Payload,
+  RunStateName,
+  StepStateName,
+  ToolKind,
+} from './events'
 import { known } from './events'
 
 interface Base {
@@ -88,6 +98,13 @@ export interface ChangeEntry extends Base {
   title: string
 }
 
+/** The agent is told what the team knows, other things than the last time. */
+export interface KnowledgeEntry extends Base {
+  kind: 'knowledge'
+  used: readonly Known[]
+  leftOut: readonly Known[]
+}
+
 export interface NoteEntry extends Base {
   kind: 'note'
   level: 'info' | 'warning' | 'error'
@@ -109,6 +126,7 @@ export type Entry =
   | StepEntry
   | RunEntry
   | ChangeEntry
+  | KnowledgeEntry
   | NoteEntry
   | UnknownEntry
 
@@ -248,6 +266,8 @@ class Builder {
         })
       case 'change_state':
         return this.changeState(base, payload)
+      case 'knowledge':
+        return this.push({ ...base, kind: 'knowledge', used: payload.used, leftOut: payload.left_out })
       case 'note':
         return this.push({ ...base, kind: 'note', level: payload.level, text: payload.text })
       // The log has them; the header and the steps add them up.

@@ -39,6 +39,14 @@ export type Answer =
 export type StepStateName = 'not_started' | 'queued' | 'in_progress' | 'waiting' | 'completed' | 'failed'
 export type RunStateName = 'queued' | 'running' | 'waiting' | 'succeeded' | 'failed' | 'stopped'
 
+/** Something that the team knows, as a run was told of it. */
+export interface Known {
+  id: string
+  kind: 'context_file' | 'persona'
+  title: string
+  version: number
+}
+
 export type Payload =
   | { type: 'message'; from: Actor; run: string | null; text: string }
   | { type: 'question'; request: string; ask: Ask }
@@ -112,6 +120,7 @@ export type Payload =
       cost: number
     }
   | { type: 'sandbox_state'; state: 'creating' | 'ready' | 'paused' | 'destroyed'; detail: string }
+  | { type: 'knowledge'; run: string; used: Known[]; left_out: Known[] }
   | { type: 'note'; level: 'info' | 'warning' | 'error'; text: string }
 
 export interface LogEvent {
@@ -136,6 +145,7 @@ const KNOWN: ReadonlySet<string> = new Set<Payload['type']>([
   'change_state',
   'usage',
   'sandbox_state',
+  'knowledge',
   'note',
 ])
 

@@ -18,6 +18,8 @@ const SESSION = graphql(`
       runs { id kind step state reason message startedAt finishedAt usage { input output cacheRead cacheWrite cost } }
       changes { id branch baseBranch head state pullRequest title steps }
       openRequests { id }
+      persona { id title }
+      knowledge { id kind title version runs leftOut }
     }
   }
 `)

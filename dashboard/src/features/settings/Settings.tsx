@@ -7,6 +7,8 @@ export function Settings() {
         <Link to="/settings/me">You</Link>
         <Link to="/settings/people">People</Link>
         <Link to="/settings/tokens">Tokens</Link>
+        <Link to="/settings/context">Context files</Link>
+        <Link to="/settings/personas">Personas</Link>
       </nav>
       <main>
         <Outlet />

@@ -66,6 +66,7 @@ pub async fn create(
         spec: new.spec_file.map(|spec| Spec { name: spec.filename, text: spec.content }),
         target_branch: new.target_branch,
         budget: Budget::default(),
+        persona: None,
         requester,
     };
     let Reply::Created { session, .. } = asker.ask(Command::CreateSession(new)).await? else { return Err(odd()) };
