@@ -20,6 +20,7 @@ mod people;
 mod plans;
 #[path = "../../../crates/store/tests/it/postgres.rs"]
 mod postgres;
+mod provider;
 mod publishing;
 mod real_task;
 mod scripts;

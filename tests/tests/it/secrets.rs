@@ -10,7 +10,7 @@ const VALUE: &str = "tok_9f86d081884c7d659a2feaa0c55ad015";
 const OTHER: &str = "tok_60303ae22b998861bce3b28f33eec1be";
 
 /// `runyard secret WHAT NAME` with a value on standard input.
-async fn typed(world: &World, what: &str, name: &str, value: &str) -> Finished {
+pub async fn typed(world: &World, what: &str, name: &str, value: &str) -> Finished {
     let mut running = world.start(["secret", what, name]);
     running.type_line(value).await;
     running.ends().await
