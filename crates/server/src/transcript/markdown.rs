@@ -314,7 +314,7 @@ mod tests {
         all.push(EventPayload::Note { level: NoteLevel::Info, text: "not told".to_owned() });
         all.push(EventPayload::Note { level: NoteLevel::Warning, text: "the sandbox was lost".to_owned() });
         let known = |title: &str| KnowledgeRef {
-            id: domain::KnowledgeId(uuid::Uuid::nil()),
+            id: domain::KnowledgeId(Uuid::nil()),
             kind: domain::KnowledgeKind::ContextFile,
             title: title.to_owned(),
             version: 2,
