@@ -43,6 +43,8 @@ const INSIDE: [name: string, address: string, ready: string | RegExp][] = [
   ['tokens', '/settings/tokens', 'laptop'],
   ['context-files', '/settings/context', 'Errors'],
   ['personas', '/settings/personas', 'Security first'],
+  ['audit', '/settings/audit', 'was denied'],
+  ['audit-none', '/settings/audit?who=nobody', 'No entry is like that.'],
 ]
 
 // Pictures of the mock's team; the real server's pages have other words.
@@ -92,6 +94,6 @@ describe.skipIf(!scripted)('every page, light and dark, wide and on a phone', ()
       await context.close()
       expect(findings).toEqual([])
       expect(troubles).toEqual([])
-    })
+    }, 150_000)
   }
 })

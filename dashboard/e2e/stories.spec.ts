@@ -82,6 +82,43 @@ describe('signing in', () => {
     expect(await page.content()).not.toContain(value)
   })
 
+  it.skipIf(!scripted)('reads who did what, filters it, proves it and takes it along', async () => {
+    const { page } = await person()
+    await page.goto('/settings/audit')
+    await page.getByText('repository: add').waitFor()
+    const rows = page.getByRole('region', { name: 'Entries' }).getByRole('row')
+    expect(await rows.count()).toBe(51)
+    await page.getByRole('button', { name: 'Show older entries' }).click()
+    await page.getByText('used a link').waitFor()
+    expect(await rows.count()).toBe(71)
+    await page.getByLabel('What', { exact: true }).selectOption('operation')
+    await page.getByRole('cell', { name: 'setRole' }).waitFor()
+    expect(await rows.count()).toBe(2)
+    await page.getByRole('button', { name: 'Show everything' }).click()
+    await page.getByLabel('Who', { exact: true }).fill('EVE@')
+    await page.getByRole('button', { name: 'Filter' }).click()
+    await page.getByText('from 203.0.113.9').waitFor()
+    expect(page.url()).toContain('who=EVE')
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'CSV', exact: true }).click(),
+    ])
+    expect(file.url()).toContain('/download/audit.csv?who=EVE')
+    await page.getByText('Prove that nobody altered it').click()
+    await page.getByRole('button', { name: 'Look along the log' }).click()
+    await page.getByText(/All 70 entries fit/).waitFor()
+    await page.getByLabel('What you noted earlier').fill(`70:${'0'.repeat(64)}`)
+    await page.getByRole('button', { name: 'Look along the log' }).click()
+    await page.getByText(/Entry 70 does not fit/).waitFor()
+  })
+
+  it.skipIf(!scripted)('does not show the log of everybody to who is no admin', async () => {
+    const { page } = await person(GRACE)
+    await page.goto('/settings/audit')
+    await page.getByText('Only an admin may read the audit log.').waitFor()
+    expect(await page.getByRole('link', { name: 'Audit log' }).count()).toBe(0)
+  })
+
   it('invites somebody, who joins by the link', async () => {
     const { page } = await person()
     await page.goto('/settings/people')

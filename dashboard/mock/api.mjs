@@ -172,6 +172,38 @@ export function api(world) {
     tokens: (_, { me }) =>
       world.tokens.filter((each) => each.person === me || (!each.person && me.role === 'ADMIN')),
 
+    auditLog: ({ first, after, filter }, { me }) => {
+      admin(me)
+      const has = (text, part) => !part || text.toLowerCase().includes(part.toLowerCase())
+      const fits = (each) =>
+        (!after || each.number < Number(after)) &&
+        has(each.actor, filter?.who) &&
+        (!filter?.action || each.action === filter.action || each.action.startsWith(`${filter.action}.`)) &&
+        has([each.actor, each.action, each.target, each.address].join('\n'), filter?.text) &&
+        (!filter?.since || each.at >= filter.since) &&
+        (!filter?.until || each.at < filter.until)
+      const found = world.audit.filter(fits).reverse()
+      const nodes = found.slice(0, first)
+      const edges = nodes.map((node) => ({ cursor: String(node.number), node }))
+      const pageInfo = {
+        hasNextPage: found.length > first,
+        hasPreviousPage: Boolean(after),
+        startCursor: edges[0]?.cursor ?? null,
+        endCursor: edges.at(-1)?.cursor ?? null,
+      }
+      return { nodes, edges, pageInfo }
+    },
+    auditVerdict: ({ noted }, { me }) => {
+      admin(me)
+      const last = world.audit.at(-1)
+      const mark = `${last.number}:${last.hash}`
+      if (noted && !/^\d+:[0-9a-f]{64}$/.test(noted))
+        throw refuse('BAD_REQUEST', 'give a number and its hash as they were noted', { field: 'noted' })
+      const whole = !noted || noted === mark
+      const why = whole ? null : 'its hash is not the one that was noted'
+      return { whole, mark, number: last.number, unfit: whole ? null : Number(noted.split(':')[0]), why }
+    },
+
     addRepository: ({ name, path }) => {
       if (!path.startsWith('/'))
         throw refuse('BAD_REQUEST', 'The path must be absolute.', {

@@ -157,6 +157,14 @@ export async function serve({
           }),
         )
       }
+      if (where.startsWith('/download/audit.')) {
+        const csv = 'number,action\r\n70,repository.add\r\n'
+        response.writeHead(200, {
+          'Content-Type': 'text/csv; charset=utf-8',
+          'Content-Disposition': 'attachment; filename="runyard-audit.csv"',
+        })
+        return response.end(csv)
+      }
       if (where.startsWith('/auth/')) return await auth(request, response, where)
       // For tests: cut every connection; begin anew.
       if (where === '/mock/drop') {

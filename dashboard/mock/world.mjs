@@ -44,6 +44,35 @@ export class World {
         invitedBy: this.people[0],
       },
     ]
+    // Who did what, oldest first: more than one page.
+    const deed = (number, person, action, target, more = {}) => ({
+      number,
+      at: this.in(-600 * (71 - number)),
+      kind: 'PERSON',
+      actor: person.email,
+      via: 'PAGE',
+      address: '192.0.2.17',
+      action,
+      target,
+      outcome: 'DONE',
+      details: [],
+      hash: String(number).padStart(64, '0'),
+      ...more,
+    })
+    const [ada, grace] = this.people
+    this.audit = [
+      deed(1, ada, 'link.use', ada.email, { details: [{ name: 'purpose', value: 'first admin' }] }),
+      ...Array.from({ length: 64 }, (_, n) => deed(n + 2, grace, 'session.execute', `r/${(n % 4) + 38}`)),
+      deed(66, { email: 'eve@example.net' }, 'sign_in', '', {
+        kind: 'STRANGER',
+        outcome: 'REFUSED',
+        address: '203.0.113.9',
+      }),
+      deed(67, ada, 'person.role', grace.email, { details: [{ name: 'role', value: 'maintainer' }] }),
+      deed(68, grace, 'operation.refused', 'setRole', { outcome: 'REFUSED' }),
+      deed(69, ada, 'token.create', 'laptop', { details: [{ name: 'ends', value: 'never' }] }),
+      deed(70, ada, 'repository.add', 'shop', { kind: 'COMMAND_LINE', via: 'COMMAND_LINE', address: null }),
+    ]
     this.tokens = [
       {
         id: randomUUID(),

@@ -5,6 +5,7 @@
 
 mod access;
 mod action;
+mod audit;
 mod budget;
 mod change;
 mod clock;
@@ -27,6 +28,10 @@ pub use access::{
     Welcomed,
 };
 pub use action::{Action, ActionKind, ActionState, MAX_LOST_ATTEMPTS};
+pub use audit::{
+    AuditEntry, AuditFilter, AuditHash, AuditIndex, AuditMark, AuditVerdict, Chain, Deed, DoerKind, NoAuditHash,
+    Outcome, Unfit, Via,
+};
 pub use budget::{Budget, Exceeded};
 pub use change::{Change, ChangeKey, ChangeState};
 pub use clock::{Clock, Mint, SystemClock, SystemMint, Timestamp};

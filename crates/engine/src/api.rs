@@ -3,10 +3,11 @@
 
 use crate::{PullRequestLine, PullRequestView, SessionLine, SessionView};
 use domain::{
-    Answer, Budget, CommitId, Event, Knowledge, KnowledgeId, KnowledgeKind, Mode, Piece, PrMode, RequestId,
-    RunbookVersion, SecretId, Session, SessionNumber, Timestamp, UserId,
+    Answer, AuditEntry, AuditFilter, AuditMark, AuditVerdict, Budget, CommitId, Event, Knowledge, KnowledgeId,
+    KnowledgeKind, Mode, Piece, PrMode, RequestId, RunbookVersion, SecretId, Session, SessionNumber, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
+use store::AuditPage;
 
 /// Something that a person asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -277,6 +278,21 @@ pub enum Command {
         /// The persona's id or name; none: the default ones.
         persona: Option<String>,
     },
+    /// Entries of the audit log. Answers with [`Reply::Audit`].
+    Audit {
+        /// Which ones.
+        #[serde(default)]
+        filter: AuditFilter,
+        /// From where on.
+        page: AuditPage,
+        /// At most this many.
+        limit: i64,
+    },
+    /// Looks along the whole audit log. Answers with [`Reply::AuditVerdict`].
+    VerifyAudit {
+        /// An entry that was noted elsewhere.
+        noted: Option<AuditMark>,
+    },
     /// Merges a pull request. Answers with [`Reply::Merged`].
     Merge {
         /// Which one.
@@ -469,6 +485,10 @@ pub enum Reply {
         /// Still under an old key.
         left: usize,
     },
+    /// Entries of the audit log.
+    Audit(Vec<AuditEntry>),
+    /// What came of looking along the audit log.
+    AuditVerdict(AuditVerdict),
     /// The commit that the merge made, and what was done to the pull requests above.
     Merged {
         /// The commit on the base branch.

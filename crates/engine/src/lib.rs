@@ -39,6 +39,7 @@ pub mod simulation;
 mod stack;
 #[cfg(test)]
 mod testing;
+mod told;
 mod tree;
 mod vault;
 mod waits;
@@ -55,4 +56,5 @@ pub use problem::{Problem, ProblemCode};
 pub use rights::{Right, may};
 pub use seen::{KnowledgeUse, Phase, PullRequestLine, PullRequestView, SessionLine, SessionView, StepView};
 pub use settings::{AgentSettings, Settings, ToolRules};
+pub use told::Told;
 pub use vault::Secrets;

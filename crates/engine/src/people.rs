@@ -21,15 +21,29 @@ pub(crate) use noticing::notice;
 pub(crate) use publishing::publish_options;
 pub(crate) use runbooks::{keeps_what_is_done, take_out_gone, version_event, version_of};
 
-use crate::{Command, Person, Problem, Reply, shared::Shared, vault};
+use crate::{Command, Person, Problem, Reply, shared::Shared, told, vault};
 use domain::Actor;
 use store::SessionFilter;
 
 /// How often a command is tried again when a worker or another person changed something at the same moment.
 const CLASHES: usize = 5;
 
-/// Does what `who` asks.
+/// Does what `who` asks, and has it written down as theirs. Whoever knows better who it is has said so before.
 pub(crate) async fn handle(shared: &Shared, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
+    let told = command.told();
+    let (account, email) = (shared.account.id, who.map_or(&shared.owner.email, |who| &who.email).clone());
+    let work = Box::pin(tried(shared, who, command));
+    if store::is_told() {
+        work.await
+    } else if let Some(told) = told {
+        store::doing(account, told::at_the_command_line(shared, &email, told), work).await
+    } else {
+        let deed = told::at_the_command_line(shared, &email, told::Told::new("look", ""));
+        store::looking(account, deed, work).await
+    }
+}
+
+async fn tried(shared: &Shared, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
     if let Command::Execute { session, .. } | Command::Retry { session, .. } = &command {
         steering::until_stopped(shared, *session).await?;
     }
@@ -140,6 +154,8 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         Command::SwitchPersona { session, persona } => {
             knowledge::switch(shared, &user, session, persona.as_deref()).await
         }
+        Command::Audit { filter, page, limit } => told::list(shared, &filter, page, limit).await,
+        Command::VerifyAudit { noted } => told::verify(shared, noted).await,
         Command::Merge { pull_request, squash } => merging::merge(shared, &pull_request, squash).await,
     }
 }

@@ -97,8 +97,8 @@ impl Command {
             Self::Secrets | Self::PutSecret { .. } | Self::RemoveSecret { .. } | Self::ResealSecrets => {
                 Right::Configure
             }
-            // As above.
-            Self::AddRepository { .. } => Right::Administer,
+            // As above; and from where everybody comes, and when.
+            Self::AddRepository { .. } | Self::Audit { .. } | Self::VerifyAudit { .. } => Right::Administer,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What whoever has the server's machine may ask about people: the acts of an admin, without signing in.
 
-use crate::people::{LinkFor, checked_email, make_link};
-use domain::{AccountId, Clock, LinkPurpose, Member, MemberChange, Mint, Role, Timestamp};
-use engine::{Problem, ProblemCode};
+use crate::people::{LinkFor, checked_email, make_link, told_of, told_of_link};
+use domain::{
+    AccountId, Clock, Deed, DoerKind, LinkPurpose, Member, MemberChange, Mint, Outcome, Role, Timestamp, Via,
+};
+use engine::{Person, Problem, ProblemCode, Told};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 use store::{Access, StoreError};
@@ -89,8 +91,8 @@ impl Desk {
         let _ = self.base.set(url.trim_end_matches('/').to_owned());
     }
 
-    /// Does what is asked.
-    pub async fn ask(&self, command: PeopleCommand) -> Result<PeopleReply, Problem> {
+    /// Does what somebody asks who has the server's machine, and says who they are.
+    pub async fn ask(&self, who: Option<&Person>, command: PeopleCommand) -> Result<PeopleReply, Problem> {
         match command {
             PeopleCommand::List => Ok(PeopleReply::People(self.access.members(self.account).await?)),
             PeopleCommand::Invite { email, role } => {
@@ -101,7 +103,7 @@ impl Desk {
                     let known = Problem::new(ProblemCode::Conflict, message);
                     return Err(known.command(format!("did you mean: runyard user {mend} {email}")));
                 }
-                self.link(LinkPurpose::Invitation, email, role).await
+                self.link(who, LinkPurpose::Invitation, email, role).await
             }
             PeopleCommand::ResetPassword { email } => {
                 let member = self.named(&email).await?;
@@ -109,24 +111,48 @@ impl Desk {
                     let away = Problem::new(ProblemCode::Conflict, format!("{} was sent away", member.user.email));
                     return Err(away.command(format!("let them in again: runyard user activate {}", member.user.email)));
                 }
-                self.link(LinkPurpose::PasswordReset, member.user.email, member.user.role).await
+                self.link(who, LinkPurpose::PasswordReset, member.user.email, member.user.role).await
             }
-            PeopleCommand::SetRole { email, role } => self.change(&email, MemberChange::Role(role)).await,
-            PeopleCommand::SetActive { email, active } => self.change(&email, MemberChange::Active(active)).await,
+            PeopleCommand::SetRole { email, role } => self.change(who, &email, MemberChange::Role(role)).await,
+            PeopleCommand::SetActive { email, active } => self.change(who, &email, MemberChange::Active(active)).await,
         }
     }
 
-    async fn link(&self, purpose: LinkPurpose, email: String, role: Role) -> Result<PeopleReply, Problem> {
+    fn deed(&self, who: Option<&Person>, told: Told) -> Deed {
+        let Told { action, target, details } = told;
+        Deed {
+            at: self.clock.now(),
+            kind: DoerKind::CommandLine,
+            actor: who.map_or_else(|| "command line".to_owned(), |who| who.email.clone()),
+            via: Via::CommandLine,
+            address: None,
+            action: action.to_owned(),
+            target,
+            outcome: Outcome::Done,
+            details,
+        }
+    }
+
+    async fn link(
+        &self,
+        who: Option<&Person>,
+        purpose: LinkPurpose,
+        email: String,
+        role: Role,
+    ) -> Result<PeopleReply, Problem> {
         let wanted = LinkFor { purpose, email: Some(email.clone()), role, by: None };
         let parts = (self.clock.as_ref(), self.mint.as_ref());
-        let (value, link) = make_link(self.access.as_ref(), self.account, parts, wanted).await?;
+        let deed = self.deed(who, told_of_link(purpose, &email, role));
+        let work = make_link(self.access.as_ref(), self.account, parts, wanted);
+        let (value, link) = store::doing(self.account, deed, work).await?;
         let path = format!("/welcome/{}", value.expose());
         Ok(PeopleReply::Link { email, path, base: self.base.get().cloned(), expires_at: link.expires_at })
     }
 
-    async fn change(&self, email: &str, change: MemberChange) -> Result<PeopleReply, Problem> {
+    async fn change(&self, who: Option<&Person>, email: &str, change: MemberChange) -> Result<PeopleReply, Problem> {
         let member = self.named(email).await?;
-        let changed = self.access.change_member(self.account, member.user.id, &change).await;
+        let work = self.access.change_member(self.account, member.user.id, &change);
+        let changed = store::doing(self.account, self.deed(who, told_of(&change)), work).await;
         changed.map(PeopleReply::Person).map_err(|error| match error {
             StoreError::LastAdmin => {
                 let last = Problem::new(ProblemCode::Conflict, format!("{} is the last admin", member.user.email));

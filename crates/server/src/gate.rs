@@ -1,10 +1,13 @@
 //! Who asks: a browser with its cookie, or a program with a token.
 
-use crate::bearer::{self, Kind};
+use crate::{
+    bearer::{self, Kind},
+    deeds,
+};
 use axum::http::{HeaderMap, header};
 use domain::{AccountId, BearerHash, Clock, Member, Role, SignInId, Timestamp, TokenId};
 use engine::Person;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use store::{Access, StoreError};
 
 /// A sign-in that was not used for so long has ended.
@@ -21,6 +24,10 @@ pub struct Caller {
     pub role: Role,
     /// What they came in with.
     pub proof: Proof,
+    /// The name of the token that they came in with.
+    pub token: Option<String>,
+    /// Where they are.
+    pub from: Option<IpAddr>,
 }
 
 /// What somebody came in with.
@@ -137,7 +144,8 @@ impl Gate {
         if is_due(Some(sign_in.used_at), now) {
             self.access.used_sign_in(sign_in.id, now).await?;
         }
-        Ok(Caller { role: member.user.role, member: Some(member), proof: Proof::SignIn(sign_in.id, hash) })
+        let (role, proof) = (member.user.role, Proof::SignIn(sign_in.id, hash));
+        Ok(Caller { role, member: Some(member), proof, token: None, from: deeds::from() })
     }
 
     async fn by_token(&self, hash: BearerHash) -> Result<Caller, Refusal> {
@@ -151,7 +159,8 @@ impl Gate {
             self.access.used_token(token.id, now).await?;
         }
         let role = member.as_ref().map_or(Role::Member, |member| member.user.role);
-        Ok(Caller { member, role, proof: Proof::Token(token.id, hash) })
+        let proof = Proof::Token(token.id, hash);
+        Ok(Caller { member, role, proof, token: Some(token.name), from: deeds::from() })
     }
 }
 

@@ -6,7 +6,9 @@
 mod audience;
 mod bearer;
 mod brake;
+mod deeds;
 mod desk;
+mod export;
 mod gate;
 mod graphql;
 mod http;
@@ -23,6 +25,7 @@ mod time;
 mod transcript;
 
 pub use desk::{Desk, PeopleCommand, PeopleReply};
+pub use export::AuditFormat;
 pub use graphql::definition;
 pub use http::document;
 pub use ipnet::IpNet;
@@ -33,8 +36,9 @@ pub use people::{LinkFor, make_link};
 pub use transcript::{Transcript, TranscriptFormat};
 
 use brake::Brake;
+use deeds::Refusals;
 use domain::{AccountId, Clock, LinkPurpose, Mint, Role};
-use engine::Backend;
+use engine::{Backend, Told};
 use gate::Gate;
 use http::App;
 use listen::Tls;
@@ -134,6 +138,7 @@ impl Server {
         let state = Arc::new(State {
             gate: Gate::new(access.clone(), account, clock.clone(), origins.is_secure()),
             brake: Brake::new(),
+            refusals: Refusals::new(),
             passwords: Passwords::new(),
             passwords_open: passwords,
             provider,
@@ -204,7 +209,8 @@ async fn first_admin(
         return Ok(None);
     }
     let wanted = LinkFor { purpose: LinkPurpose::FirstAdmin, email: None, role: Role::Admin, by: None };
-    let (value, _) = make_link(access, account, parts, wanted).await?;
+    let deed = deeds::own(parts.0.now(), Told::new("link.first_admin", ""));
+    let (value, _) = store::doing(account, deed, make_link(access, account, parts, wanted)).await?;
     Ok(Some(origins.url(&format!("/welcome/{}", value.expose()))))
 }
 
@@ -217,9 +223,10 @@ async fn keep_pulse(state: Arc<State>) {
 
 async fn tidy(state: Arc<State>) {
     loop {
-        let before =
-            domain::Timestamp(state.clock.now().0 - i64::try_from(gate::SIGN_IN_LASTS.as_micros()).unwrap_or(0));
-        if let Err(error) = state.access.end_stale_sign_ins(before).await {
+        let now = state.clock.now();
+        let before = domain::Timestamp(now.0 - i64::try_from(gate::SIGN_IN_LASTS.as_micros()).unwrap_or(0));
+        let deed = deeds::own(now, Told::new("sign_in.expire", ""));
+        if let Err(error) = store::doing(state.account, deed, state.access.end_stale_sign_ins(before)).await {
             tracing::warn!(%error, "old sign-ins could not be cleared away");
         }
         tokio::select! {

@@ -94,6 +94,15 @@ impl Origins {
         if is_meant(headers) { self.own_page(method, headers) } else { Err(ForeignOrigin) }
     }
 
+    /// Refuses a link that is followed from a page of somebody else's, for what is more than a page to look at. Browsers
+    /// say so in `Sec-Fetch-Site`, which no page can choose; programs say nothing.
+    pub fn own_link(&self, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
+        match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+            None | Some(b"same-origin" | b"none") => Ok(()),
+            Some(_) => Err(ForeignOrigin),
+        }
+    }
+
     /// The same for a request that opens a WebSocket: a browser always says where that is from.
     pub fn own_socket(&self, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
         if self.is_own(headers) { Ok(()) } else { Err(ForeignOrigin) }
@@ -168,6 +177,10 @@ mod tests {
         }
         assert!(local().own_page(&Method::GET, &headers(&[])).is_ok(), "a link that is followed");
         assert!(local().own_page(&Method::GET, &headers(&[("origin", "http://evil.example")])).is_err());
+        for (site, own) in [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false)] {
+            assert_eq!(local().own_link(&headers(&[("sec-fetch-site", site)])).is_ok(), own, "{site}");
+        }
+        assert!(local().own_link(&headers(&[])).is_ok(), "a program");
         assert!(local().own_socket(&headers(&[])).is_err(), "a socket always says where it is from");
         assert!(local().own_socket(&headers(&[ours])).is_ok());
         let plain = headers(&[("origin", "http://runyard.example.org"), meant]);

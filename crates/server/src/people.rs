@@ -1,7 +1,8 @@
 //! People of the account: who may come in, and the links that let them.
 
 use crate::bearer::{self, Kind};
-use domain::{AccountId, Clock, Link, LinkId, LinkPurpose, Mint, Role, UserId};
+use domain::{AccountId, Clock, Link, LinkId, LinkPurpose, MemberChange, Mint, Role, UserId};
+use engine::Told;
 use secrets::Secret;
 use std::time::Duration;
 use store::{Access, StoreError};
@@ -67,6 +68,34 @@ pub async fn make_link(
     };
     access.add_link(&link, hash).await?;
     Ok((value, link))
+}
+
+/// How the audit log tells that a link is made.
+pub fn told_of_link(purpose: LinkPurpose, email: &str, role: Role) -> Told {
+    match purpose {
+        LinkPurpose::FirstAdmin => Told::new("link.first_admin", email),
+        LinkPurpose::Invitation => Told::new("link.invite", email).with("role", word(role)),
+        LinkPurpose::PasswordReset => Told::new("link.reset_password", email),
+    }
+}
+
+/// How the audit log tells that a person is changed; whom, the record adds.
+pub fn told_of(change: &MemberChange) -> Told {
+    match change {
+        MemberChange::Role(role) => Told::new("person.role", "").with("role", word(*role)),
+        MemberChange::Active(true) => Told::new("person.activate", ""),
+        MemberChange::Active(false) => Told::new("person.deactivate", ""),
+        MemberChange::Name(name) => Told::new("person.name", "").with("name", name),
+        MemberChange::Password(..) => Told::new("person.password", ""),
+    }
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Maintainer => "maintainer",
+        Role::Admin => "admin",
+    }
 }
 
 /// A mail address as people write it; what is wrong with it, else.

@@ -1,7 +1,7 @@
 //! What everything that answers shares.
 
 use crate::{
-    audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, oidc::Provider, origin::Origins,
+    audience::Audience, brake::Brake, deeds::Refusals, gate::Gate, metrics::Metrics, oidc::Provider, origin::Origins,
     password::Passwords, presence::Presence, pulse::Pulse,
 };
 use domain::{AccountId, Clock, Mint};
@@ -21,6 +21,7 @@ pub struct State {
     pub origins: Origins,
     pub gate: Gate,
     pub brake: Brake,
+    pub refusals: Refusals,
     pub passwords: Passwords,
     /// Whether a password lets somebody in.
     pub passwords_open: bool,

@@ -5,15 +5,16 @@
 
 use crate::{
     Check, Comment, ExecRow, OutputChunk, PullRequest, Reseal, SealedSecret, SessionFilter, StdinLine, StoreError,
-    Thread, wake::Wake,
+    Thread, audit::AuditPage, wake::Wake,
 };
 use async_trait::async_trait;
 use domain::{
-    Account, AccountId, Action, ActionId, ActionState, BearerHash, BlobHash, Change, ChangeId, ChangeKey, ChangeState,
-    CommitId, Errand, Event, ExecId, Generation, Identity, Knowledge, KnowledgeId, KnowledgeKind, Lease, Link, LinkId,
-    Member, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion,
-    SandboxId, SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber, SignIn, SignInId, Step,
-    StepId, StepState, Timestamp, Token, TokenId, User, UserId,
+    Account, AccountId, Action, ActionId, ActionState, AuditEntry, AuditFilter, AuditIndex, AuditMark, BearerHash,
+    BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId, Errand, Event, ExecId, Generation, Identity,
+    Knowledge, KnowledgeId, KnowledgeKind, Lease, Link, LinkId, Member, Repository, RepositoryId, Request, RequestId,
+    RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId,
+    Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId, StepState, Timestamp, Token, TokenId, User,
+    UserId,
 };
 use secrets::Known;
 use serde_json::Value as Json;
@@ -77,6 +78,7 @@ pub trait Rows:
     + SecretRows
     + AccessRows
     + LibraryRows
+    + AuditRows
     + Send
 {
     /// Tells other servers once the transaction commits.
@@ -344,4 +346,23 @@ pub trait AccessRows {
     async fn identity(&mut self, account: AccountId, issuer: &str, subject: &str) -> Result<Option<Identity>>;
     /// Oldest first.
     async fn identities(&mut self, account: AccountId) -> Result<Vec<Identity>>;
+}
+
+/// The audit log.
+#[async_trait]
+pub trait AuditRows {
+    /// Adds an entry, which must have the account's next number.
+    async fn add_audit(&mut self, account: AccountId, new: &AuditEntry, by: &AuditIndex) -> Result<()>;
+    /// The newest entry.
+    async fn last_audit(&mut self, account: AccountId) -> Result<Option<AuditMark>>;
+    /// Those that a folded filter lets through.
+    async fn audit(
+        &mut self,
+        account: AccountId,
+        filter: &AuditFilter,
+        page: AuditPage,
+        limit: i64,
+    ) -> Result<Vec<AuditEntry>>;
+    /// Those with numbers above `after`, oldest first, with what they are found by.
+    async fn chained(&mut self, account: AccountId, after: i64, limit: i64) -> Result<Vec<(AuditEntry, AuditIndex)>>;
 }

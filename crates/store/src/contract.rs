@@ -1,6 +1,6 @@
 //! What the rooms above may ask of the store.
 
-use crate::{StoreError, library::Library, pull_request::PullRequests};
+use crate::{Audit, StoreError, library::Library, pull_request::PullRequests};
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, Event, EventPayload, ExecId,
@@ -18,7 +18,7 @@ pub const EVENTS_BYTES: usize = 1 << 20;
 /// Everything about a session goes through one door, [`Store::commit`]: state changes, events and what is queued next
 /// are one transaction, guarded by the lease's epoch and by the states that were read.
 #[async_trait]
-pub trait Store: PullRequests + Library + Send + Sync {
+pub trait Store: PullRequests + Library + Audit + Send + Sync {
     // ---- the record itself --------------------------------------------------------------------------------------
 
     /// Which life of the record this is; `first` begins the record when it is new.

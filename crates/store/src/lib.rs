@@ -1,5 +1,5 @@
 //! What lasts: sessions and their event logs, the action queue, leases, blobs, the local forge's pull requests, sealed
-//! secrets.
+//! secrets, who did what.
 //!
 //! Everything that is written passes `door/clean.rs`, which takes out what is known to be secret. A store cannot be opened
 //! without saying what that is.
@@ -8,6 +8,7 @@
 //! for simulations. The rules are written once (`door`), over the rows that each of them keeps (`backend`).
 
 mod access;
+mod audit;
 mod backend;
 mod bounds;
 mod contract;
@@ -22,6 +23,7 @@ mod vault;
 mod wake;
 
 pub use access::Access;
+pub use audit::{Audit, AuditPage, besides, doing, is_told, looking, unnoted};
 pub use contract::{
     Claim, ClaimLimits, Committed, EVENTS_BYTES, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine,
     Store, Write,

@@ -49,6 +49,7 @@ function useFreshLists() {
 
 export function Shell() {
   const navigate = useNavigate()
+  const admin = useQuery(viewerQuery).data?.role === 'ADMIN'
   const [open, setOpen] = useState<'palette' | 'help' | null>(null)
   const theme = useTheme()
   useFreshLists()
@@ -93,6 +94,17 @@ export function Shell() {
       keys: 'g t',
       run: () => void navigate({ to: '/settings/tokens' }),
     },
+    ...(admin
+      ? [
+          {
+            id: 'audit',
+            title: 'Audit log',
+            group: 'Go',
+            keys: 'g a',
+            run: () => void navigate({ to: '/settings/audit' }),
+          },
+        ]
+      : []),
     { id: 'light', title: 'Theme: light', group: 'Look', run: () => setTheme('light') },
     { id: 'dark', title: 'Theme: dark', group: 'Look', run: () => setTheme('dark') },
     { id: 'system', title: 'Theme: as the system', group: 'Look', run: () => setTheme('system') },

@@ -9,6 +9,7 @@ import {
 import { SignIn } from '../features/auth/SignIn'
 import { Welcome } from '../features/auth/Welcome'
 import { Home } from '../features/home/Home'
+import { auditSearch } from '../features/settings/audit'
 import { isSignedOut } from '../graphql/errors'
 import { Crashed, NotFound } from './Lost'
 import { queryClient, viewerQuery, whenSignedOut } from './queries'
@@ -165,6 +166,12 @@ const settings = {
     getParentRoute: () => settingsRoute,
     path: '/personas/$id',
     component: lazyRouteComponent(() => import('../features/settings/Personas'), 'PersonaPage'),
+  }),
+  audit: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/audit',
+    validateSearch: auditSearch,
+    component: lazyRouteComponent(() => import('../features/settings/AuditLog'), 'AuditLog'),
   }),
 }
 

@@ -7,16 +7,16 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, CommitId, Event, EventPayload,
-    ExecId, Generation, Knowledge, KnowledgeId, KnowledgeKind, Lease, Repository, RepositoryId, Request, Role, Run,
-    RunEvent, RunId, RunbookVersion, SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent,
-    StepId, Timestamp, User, UserId,
+    Account, AccountId, Action, ActionId, ActionState, AuditEntry, AuditFilter, AuditMark, AuditVerdict, BlobHash,
+    Change, ChangeId, CommitId, Deed, Event, EventPayload, ExecId, Generation, Knowledge, KnowledgeId, KnowledgeKind,
+    Lease, Repository, RepositoryId, Request, Role, Run, RunEvent, RunId, RunbookVersion, SandboxRecord, ServerId,
+    Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::{
-    Check, Claim, ClaimLimits, Comment, Committed, ExecRow, Fence, Library, MemoryStore, OutputChunk, PullRequest,
-    PullRequests, SessionFilter, StdinLine, Store, StoreError, Thread, Write,
+    Audit, AuditPage, Check, Claim, ClaimLimits, Comment, Committed, ExecRow, Fence, Library, MemoryStore, OutputChunk,
+    PullRequest, PullRequests, SessionFilter, StdinLine, Store, StoreError, Thread, Write,
 };
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
@@ -352,6 +352,27 @@ impl Store for Wire {
 
     async fn wait_for_work(&self) {
         self.record.store.wait_for_work().await;
+    }
+}
+
+#[async_trait]
+impl Audit for Wire {
+    async fn note_deed(&self, account: AccountId, deed: &Deed) -> Result<()> {
+        self.over("note_deed", Audit::note_deed(&self.record.store, account, deed)).await
+    }
+
+    async fn audit(
+        &self,
+        account: AccountId,
+        filter: &AuditFilter,
+        page: AuditPage,
+        limit: i64,
+    ) -> Result<Vec<AuditEntry>> {
+        self.over("audit", Audit::audit(&self.record.store, account, filter, page, limit)).await
+    }
+
+    async fn verify_audit(&self, account: AccountId, noted: Option<AuditMark>) -> Result<AuditVerdict> {
+        self.over("verify_audit", Audit::verify_audit(&self.record.store, account, noted)).await
     }
 }
 

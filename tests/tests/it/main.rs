@@ -1,6 +1,7 @@
 //! The product, tried from outside: `runyard` is started as a person starts it, the agent is the real Claude Code, and
 //! only the model's words come from a script.
 
+mod audit;
 mod backups;
 mod bad_input;
 mod crash;

@@ -2,7 +2,7 @@
 //! it, be it a merge or that a draft became ready.
 
 use super::merging::{after_merge, not_at_work_on};
-use crate::{Problem, shared::Shared, stack};
+use crate::{Problem, shared::Shared, stack, told::by_the_server};
 use domain::{BranchName, Change, ChangeState, CommitId, Repository, Session};
 use forge::Forge;
 use std::collections::HashMap;
@@ -13,6 +13,10 @@ use store::{Fence, PullRequest, PullRequestState, Write};
 /// A stack may be hundreds high and nearly always nothing happened: its pull requests are read at once, and so are the
 /// tips of its branches.
 pub(crate) async fn notice(shared: &Shared, session: &Session) -> Result<(), Problem> {
+    by_the_server(shared, session, look(shared, session)).await
+}
+
+async fn look(shared: &Shared, session: &Session) -> Result<(), Problem> {
     let is_open = |change: &Change| !matches!(change.state, ChangeState::Merged | ChangeState::Closed);
     let mut changes = shared.store.changes(session.id).await?;
     changes.retain(|change| is_open(change) && change.pull_request.is_some());

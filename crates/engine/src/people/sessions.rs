@@ -9,11 +9,14 @@ use crate::{
     shared::{Shared, ensure_user},
 };
 use domain::{
-    ActionKind, Actor, BranchName, EventPayload, Extras, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role,
+    ActionKind, Actor, BranchName, Deed, EventPayload, Extras, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role,
     Session, SessionId, SessionNumber, SpecFile, Usage, User,
 };
 use forge::Forge;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Longest title that is made from a request, in characters.
 const TITLE_LENGTH: usize = 72;
@@ -124,7 +127,12 @@ pub(super) async fn find_repository(shared: &Shared, given: &str) -> Result<Repo
             .mend("name one that is registered")
             .command("`runyard repo list` shows the registered ones; or give the path of a git repository"));
     }
-    add_repository(shared, None, given).await
+    let registers = |deed: &mut Deed| {
+        "repository.add".clone_into(&mut deed.action);
+        given.clone_into(&mut deed.target);
+        deed.details = BTreeMap::from([("path".to_owned(), given.to_owned())]);
+    };
+    store::besides(registers, add_repository(shared, None, given)).await
 }
 
 /// Makes a session: everything that can be wrong with the request is found before anything is stored.

@@ -11,7 +11,7 @@ use crate::{
     data_dir::{self, Ownership},
     exit::{Failure, chain},
 };
-use domain::{Account, AccountId, Clock, Generation, Mint, Repository};
+use domain::{Account, AccountId, Clock, Deed, DoerKind, Generation, Mint, Outcome, Repository, Via};
 use forge::{Git, Upstream};
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
-use store::{SqlStore, Store as _, StoreError, StoreOptions};
+use store::{Audit as _, SqlStore, Store as _, StoreError, StoreOptions};
 
 /// Where a restore builds, inside of the data directory, so that moving in is a rename.
 const STAGE: &str = ".restoring";
@@ -166,6 +166,19 @@ async fn prepare(
     }
     let next = known.next(seen.min(i64::MAX - 1), mint, made_at, clock.now());
     store.begin_generation(&next).await.map_err(failed)?;
+    let details = [("generation", next.number.to_string()), ("backed_up_at", moment(made_at).to_string())];
+    let deed = Deed {
+        at: clock.now(),
+        kind: DoerKind::CommandLine,
+        actor: "command line".to_owned(),
+        via: Via::CommandLine,
+        address: None,
+        action: "record.restore".to_owned(),
+        target: String::new(),
+        outcome: Outcome::Done,
+        details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+    };
+    store.note_deed(account.id, &deed).await.map_err(failed)?;
     store.close().await;
     Ok((next, repositories))
 }

@@ -1,11 +1,13 @@
 //! The command line: what can be typed, with help and examples.
 
+mod audit;
 mod knowledge;
 mod pull_request;
 mod secret;
 mod session;
 mod user;
 
+pub use audit::{AuditCommand, AuditFile, AuditWanted};
 pub use knowledge::{ContextCommand, PersonaCommand};
 pub use pull_request::{PrCommand, PrNumber};
 pub use secret::{SecretArgs, SecretCommand};
@@ -117,6 +119,9 @@ pub enum Command {
     /// Let people in, give them roles, help with a lost password
     #[command(subcommand)]
     User(UserCommand),
+    /// See who did what to what, and prove that nobody altered it
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check runbooks
     #[command(after_help = "Exit codes: 0 all can be used, 1 some have errors, 2 some could not be read.\n\n\
                             Example: runyard lint plans/*.md --format json")]

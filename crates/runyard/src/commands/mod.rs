@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod audit;
 pub mod backup;
 mod budget;
 mod config;
@@ -16,6 +17,7 @@ mod serve;
 mod session;
 mod user;
 
+pub use audit::audit;
 pub use config::show as show_config;
 pub use knowledge::{context, persona};
 pub use lint::lint;

@@ -178,7 +178,7 @@ async fn answer<B: Backend + ?Sized>(request: Request, answers: Answers<B>, outg
         }
         (None, Some(command), None) => {
             let told = match desk {
-                Some(desk) => desk.ask(command).await,
+                Some(desk) => desk.ask(request.who.as_ref(), command).await,
                 None => Err(Problem::new(ProblemCode::Environment, "this server knows no people")),
             };
             let _ = outgoing.send(Response { id, body: told.map_or_else(Body::Problem, Body::Told) }).await;

@@ -6,7 +6,7 @@ use super::{
     style::{Colour, Style},
     time::moment,
 };
-use domain::{Action, ActionState, Member, Repository, Role, RunbookVersion, VersionStep};
+use domain::{Action, ActionState, Deed, Member, Outcome, Repository, Role, RunbookVersion, VersionStep};
 use engine::{SecretLine, SessionLine, SessionView};
 use jiff::tz::TimeZone;
 
@@ -50,6 +50,19 @@ pub fn secrets(lines: &[SecretLine], zone: &TimeZone) -> Vec<String> {
         vec![line.name.clone(), format!("changed {}", moment(line.changed_at, zone)), format!("key {}", line.key)]
     };
     table(&lines.iter().map(row).collect::<Vec<_>>(), |_, _, cell| cell.to_owned())
+}
+
+/// What was done, one line each.
+pub fn audit<'d>(entries: impl Iterator<Item = (i64, &'d Deed)>, zone: &TimeZone) -> Vec<String> {
+    let row = |(number, deed): (i64, &Deed)| {
+        let details = deed.details.iter().map(|(name, value)| format!("{name}={value}"));
+        let from = deed.address.iter().map(|address| format!("from {address}"));
+        let refused = (deed.outcome == Outcome::Refused).then(|| "REFUSED".to_owned());
+        let rest: Vec<_> = refused.into_iter().chain(details).chain(from).collect();
+        let cells = [deed.actor.as_str(), &deed.action, &deed.target, &rest.join("  ")].map(|cell| one_line(cell, 120));
+        [vec![number.to_string(), moment(deed.at, zone)], cells.to_vec()].concat()
+    };
+    table(&entries.map(row).collect::<Vec<_>>(), |_, _, cell| cell.to_owned())
 }
 
 /// People, one line each.

@@ -19,7 +19,7 @@ pub use ask::request_lines;
 pub use clean::{clean, one_line};
 pub use knowledge::{context_files, personas};
 pub use lists::{
-    action_words, counted, no_sessions, people, queue, queued_as, repositories, secrets, sessions, versions,
+    action_words, audit, counted, no_sessions, people, queue, queued_as, repositories, secrets, sessions, versions,
 };
 pub use log::LogRenderer;
 pub use markdown::markdown;

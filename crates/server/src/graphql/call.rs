@@ -5,8 +5,9 @@ use crate::{
     gate::{Caller, Proof},
     state::State,
 };
+use async_graphql::{PathSegment, Response};
 use domain::{Member, UserId};
-use engine::{Command, Reply, Right, may};
+use engine::{Command, Reply, Right, Told, may};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::OnceCell;
 
@@ -27,8 +28,24 @@ impl Call {
     /// Does what is asked, if the caller may.
     pub async fn ask(&self, command: Command) -> Result<Reply, Failure> {
         self.must(command.needs())?;
-        let person = self.caller.person();
-        self.state.backend.call(person.as_ref(), command).await.map_err(problem)
+        self.state.call(&self.caller, command).await.map_err(problem)
+    }
+
+    /// Does what is none of the engine's commands; what it changes is written down as the caller's.
+    pub async fn doing<F: Future>(&self, told: Told, work: F) -> F::Output {
+        self.state.doing(&self.caller, told, work).await
+    }
+
+    /// Writes down which operations were refused for want of a right.
+    pub async fn note_refusals(&self, response: &Response) {
+        for error in &response.errors {
+            let extension = |name: &str| error.extensions.as_ref().and_then(|extensions| extensions.get(name));
+            let denied = extension("code") == Some(&Code::Forbidden.text().into()) && extension("field").is_none();
+            if let (true, Some(PathSegment::Field(operation))) = (denied, error.path.first()) {
+                let told = Told::new("operation.refused", operation);
+                self.state.refused(self.caller.deed(&self.state, told)).await;
+            }
+        }
     }
 
     /// Refuses a caller who may not.

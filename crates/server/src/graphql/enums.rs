@@ -43,6 +43,12 @@ remote! {
     KnowledgeKind = domain::KnowledgeKind { ContextFile, Persona }
     /// For which work a persona is: planning and answering, executing and revising, or everything.
     PersonaRole = domain::PersonaRole { Planner, Developer, Custom }
+    /// What kind of somebody did something.
+    DoerKind = domain::DoerKind { Person, AccountToken, CommandLine, Stranger, Server }
+    /// Which way something came.
+    Way = domain::Via { Page, Api, CommandLine, Server }
+    /// What became of something.
+    DoneOrRefused = domain::Outcome { Done, Refused }
     /// What a link is for.
     InvitationPurpose = domain::LinkPurpose { FirstAdmin, Invitation, PasswordReset }
 }

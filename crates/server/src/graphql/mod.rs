@@ -1,5 +1,6 @@
 //! GraphQL: everything that the page shows and does.
 
+mod audit;
 mod call;
 mod enums;
 mod error;
@@ -19,9 +20,10 @@ pub use error::Code;
 
 use crate::state::State;
 use async_graphql::MergedObject;
+use audit::AuditQuery;
 use knowledge::KnowledgeMutations;
 use people_mutations::PeopleMutations;
-use query::Query;
+use query::Looks;
 use session_mutations::SessionMutations;
 use std::sync::Arc;
 use subscription::Subscription;
@@ -30,6 +32,10 @@ use subscription::Subscription;
 const DEEPEST: usize = 12;
 /// How much a query may ask for; each field counts, and lists count what they are asked for.
 const DEAREST: usize = 5000;
+
+/// Everything that can be read.
+#[derive(Debug, Default, MergedObject)]
+pub struct Query(Looks, AuditQuery);
 
 /// Everything that changes something.
 #[derive(Debug, Default, MergedObject)]
@@ -40,7 +46,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The schema with its limits.
 pub fn schema() -> Schema {
-    Schema::build(Query, Mutation::default(), Subscription)
+    Schema::build(Query::default(), Mutation::default(), Subscription)
         .limit_depth(DEEPEST)
         .limit_complexity(DEAREST)
         .limit_directives(20)

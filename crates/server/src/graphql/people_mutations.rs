@@ -12,11 +12,13 @@ use crate::{
     bearer::{self, Kind},
     brake::TooMany,
     password,
-    people::{LinkFor, checked_email, checked_name, make_link},
+    people::{LinkFor, checked_email, checked_name, make_link, told_of, told_of_link},
+    time,
 };
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::{LinkPurpose, Member, MemberChange, TokenId, UserId};
-use engine::Right;
+use engine::{Right, Told};
+use store::StoreError;
 use zeroize::Zeroizing;
 
 /// A link to hand over. It is shown once.
@@ -59,7 +61,10 @@ impl PeopleMutations {
         let call = call(ctx)?;
         call.must(Right::Administer)?;
         let link = id.parse().map_err(|_| missing("link"))?;
-        let removed = call.state.access.remove_link(call.state.account, link).await.map_err(Failure::from)?;
+        let links = call.state.access.links(call.state.account, call.state.clock.now()).await.map_err(Failure::from)?;
+        let of = links.into_iter().find(|known| known.id == link).and_then(|known| known.email).unwrap_or_default();
+        let work = call.state.access.remove_link(call.state.account, link);
+        let removed = call.doing(Told::new("link.revoke", of), work).await.map_err(Failure::from)?;
         if !removed {
             return Err(missing("link").into());
         }
@@ -92,13 +97,15 @@ impl PeopleMutations {
         })?;
         let known = state.access.credentials(state.account, &user.email).await.map_err(Failure::from)?;
         if !state.passwords.verify(current, known.map(|(_, phc)| phc)).await {
+            state.refused(call.caller.deed(state, Told::new("person.password", &user.email))).await;
             return Err(Failure::new(Code::Forbidden, "this is not your password").field("current").into());
         }
         password::check(&new, &[&user.name, &user.email])
             .map_err(|why| Failure::new(Code::BadRequest, why.to_string()).field("new"))?;
         let phc = state.passwords.hash(new).await;
         let change = MemberChange::Password(phc, sign_in(&call));
-        state.access.change_member(state.account, user.id, &change).await.map_err(Failure::from)?;
+        let work = state.access.change_member(state.account, user.id, &change);
+        call.doing(told_of(&change), work).await.map_err(Failure::from)?;
         Ok(query::viewer(&call))
     }
 
@@ -108,7 +115,8 @@ impl PeopleMutations {
         let call = call(ctx)?;
         let id = call.must_be_person()?.user.id;
         let change = MemberChange::Name(name);
-        let changed = call.state.access.change_member(call.state.account, id, &change).await.map_err(Failure::from)?;
+        let work = call.state.access.change_member(call.state.account, id, &change);
+        let changed = call.doing(told_of(&change), work).await.map_err(Failure::from)?;
         Ok((&changed).into())
     }
 
@@ -141,7 +149,10 @@ impl PeopleMutations {
             expires_at: expires_at.map(|DateTime(end)| end),
             used_at: None,
         };
-        state.access.add_token(&token, hash).await.map_err(Failure::from)?;
+        let of = if account { "the account" } else { &member.user.email };
+        let ends = token.expires_at.map_or_else(|| "never".to_owned(), time::rfc3339);
+        let told = Told::new("token.create", &token.name).with("of", of).with("ends", ends).with("id", token.id);
+        call.doing(told, state.access.add_token(&token, hash)).await.map_err(Failure::from)?;
         Ok(NewToken { token: token.into(), value: value.expose().to_owned() })
     }
 
@@ -151,10 +162,11 @@ impl PeopleMutations {
         let own = call.must_be_person()?.user.id;
         let (state, wanted) = (&call.state, id.parse().map_err(|_| missing("token"))?);
         let tokens = state.access.tokens(state.account).await.map_err(Failure::from)?;
-        let may = tokens
-            .iter()
-            .any(|token| token.id == wanted && (token.user == Some(own) || call.must(Right::Administer).is_ok()));
-        if !may || !state.access.remove_token(state.account, wanted).await.map_err(Failure::from)? {
+        let may = |token: &domain::Token| token.user == Some(own) || call.must(Right::Administer).is_ok();
+        let found = tokens.iter().find(|token| token.id == wanted).filter(|token| may(token));
+        let token = found.ok_or_else(|| missing("token"))?;
+        let told = Told::new("token.revoke", &token.name).with("id", token.id);
+        if !call.doing(told, state.access.remove_token(state.account, wanted)).await.map_err(Failure::from)? {
             return Err(missing("token").into());
         }
         query::tokens(&call).await
@@ -165,11 +177,16 @@ impl PeopleMutations {
         let call = call(ctx)?;
         let id = call.must_be_signed_in()?.user.id;
         let (access, current) = (&call.state.access, sign_in(&call));
-        for other in access.sign_ins(id).await.map_err(Failure::from)? {
-            if Some(other.id) != current {
-                access.end_sign_in(other.id).await.map_err(Failure::from)?;
+        let others = access.sign_ins(id).await.map_err(Failure::from)?;
+        let others: Vec<_> = others.into_iter().filter(|other| Some(other.id) != current).collect();
+        let told = Told::new("sign_in.end_others", &call.must_be_signed_in()?.user.email).with("count", others.len());
+        let work = async {
+            for other in &others {
+                access.end_sign_in(other.id).await?;
             }
-        }
+            Ok(())
+        };
+        call.doing(told, work).await.map_err(|error: StoreError| Failure::from(error))?;
         Ok(query::viewer(&call))
     }
 }
@@ -182,8 +199,9 @@ impl PeopleMutations {
         let state = &call.state;
         let wanted = LinkFor { purpose, email: Some(email), role, by: Some(by) };
         let parts = (state.clock.as_ref(), state.mint.as_ref());
-        let (value, link) =
-            make_link(state.access.as_ref(), state.account, parts, wanted).await.map_err(Failure::from)?;
+        let told = told_of_link(purpose, wanted.email.as_deref().unwrap_or_default(), role);
+        let work = make_link(state.access.as_ref(), state.account, parts, wanted);
+        let (value, link) = call.doing(told, work).await.map_err(Failure::from)?;
         let url = state.origins.url(&format!("/welcome/{}", value.expose()));
         Ok(Link { url, expires_at: DateTime(link.expires_at) })
     }
@@ -193,8 +211,8 @@ impl PeopleMutations {
         call.must(Right::Administer)?;
         call.must_be_signed_in()?;
         let id = user(person)?;
-        let changed: Member =
-            call.state.access.change_member(call.state.account, id, &change).await.map_err(Failure::from)?;
+        let work = call.state.access.change_member(call.state.account, id, &change);
+        let changed: Member = call.doing(told_of(&change), work).await.map_err(Failure::from)?;
         Ok((&changed).into())
     }
 }

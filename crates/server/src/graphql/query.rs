@@ -56,12 +56,12 @@ impl async_graphql::connection::EdgeNameType for SessionEdgeName {
 }
 
 /// What can be read.
-#[derive(Debug, Clone, Copy)]
-pub struct Query;
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Looks;
 
 #[expect(clippy::unused_async, reason = "a resolver is async by its trait")]
 #[Object]
-impl Query {
+impl Looks {
     /// Who asks, and where.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
         Ok(viewer(&*call(ctx)?))

@@ -399,14 +399,13 @@ impl SessionMutations {
     ) -> Result<Queued> {
         let pull_request = PullRequestRef { repository: Some(repository), number };
         let call = call(ctx)?;
-        let Reply::PullRequest(view) = call.ask(Command::PullRequest { pull_request: pull_request.clone() }).await?
-        else {
+        let revise = Command::PullRequestRevise { pull_request: pull_request.clone(), instructions };
+        let Reply::Queued(queued) = call.ask(revise).await? else { return Err(odd().into()) };
+        let Reply::PullRequest(view) = call.ask(Command::PullRequest { pull_request }).await? else {
             return Err(odd().into());
         };
-        let told =
-            || Failure::new(Code::Conflict, "no session made this pull request, so there is nobody to revise it");
-        let session = view.line.session.ok_or_else(told)?;
-        queued(ctx, session.0, Command::PullRequestRevise { pull_request, instructions }).await
+        let session = view.line.session.ok_or_else(odd)?;
+        Ok(Queued { queued, session: Session::read(ctx, session.0).await? })
     }
 
     /// Merges a pull request; with `squash` as one commit.

@@ -26,8 +26,9 @@ pub async fn answer(
     if !request.uploads.is_empty() {
         return Err(Answer::bad("files are not taken here"));
     }
-    let request = request.data(Call::shared(&state, caller));
-    let response = schema.execute(request).await;
+    let asked = Call::shared(&state, caller);
+    let response = schema.execute(request.data(Arc::clone(&asked))).await;
+    asked.note_refusals(&response).await;
     state.metrics.operated(response.errors.first().map_or("OK", outcome));
     Ok(Json(response).into_response())
 }

@@ -1,14 +1,14 @@
 //! What holds for every request and answer: for whom it is, how long it takes, and what it says to browsers.
 
 use super::{ANSWER_WITHIN, problem::Answer};
-use crate::{listen::Visitor, state::State};
+use crate::{deeds, listen::Visitor, state::State};
 use axum::{
-    extract::{Request, State as Shared},
+    extract::{ConnectInfo, Request, State as Shared},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 /// Scripts, styles, fonts and connections of our own and nothing else: text that slips into a page can do nothing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -32,7 +32,8 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Ne
     } else if came_plain && state.origins.is_secure() {
         to_tls(&state, &request)
     } else {
-        in_time(next.run(request)).await
+        let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+        deeds::answering(from, in_time(next.run(request))).await
     };
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {

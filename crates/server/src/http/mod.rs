@@ -1,6 +1,7 @@
 //! Routes.
 
 mod assets;
+mod download;
 mod flush;
 mod graphql;
 mod headers;
@@ -23,7 +24,7 @@ use crate::{
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, State as Shared},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     middleware,
     routing::{get, post},
 };
@@ -67,6 +68,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(auth)
         .merge(rest::router())
+        .route("/download/{name}", get(download::audit))
         .route("/graphql", post(graphql::answer))
         .route("/graphql/ws", get(socket::open))
         .route("/sessions/{number}/{file}", get(transcript::session))
@@ -96,6 +98,17 @@ async fn caller(state: &State, headers: &HeaderMap, own: Result<(), ForeignOrigi
         own?;
     }
     Ok(caller)
+}
+
+/// What an address asks behind its `?`.
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Answer> {
+    let query = axum::extract::Query::<T>::try_from_uri(uri);
+    query.map(|query| query.0).map_err(|error| Answer::bad(format!("the address cannot be read: {}", deepest(&error))))
+}
+
+/// The cause of an error that only says that there was one.
+fn deepest(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), deepest)
 }
 
 /// The JSON of a request's body. Nothing else is taken: what a form can send is never JSON by name.

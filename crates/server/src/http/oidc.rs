@@ -7,6 +7,7 @@ use super::{
     sign_in::{let_in, too_many, with_cookies},
 };
 use crate::{
+    deeds,
     oidc::{Failure, LASTS, Provider, Returned, Thread, Turned, own_path},
     state::State,
 };
@@ -17,7 +18,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use domain::{Admission, Errand, UserId};
+use domain::{Admission, Deed, DoerKind, Errand, UserId};
+use engine::Told;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc};
 use url::form_urlencoded;
@@ -99,6 +101,8 @@ pub async fn back(
         }
         Err(failure) => {
             log(&failure);
+            let told = Told::new("sign_in", "").with("at", "provider").with("why", failure.turned.word());
+            state.refused(deeds::strangers(&state, "", told)).await;
             let mut told = form_urlencoded::Serializer::new(String::new());
             told.append_pair("refused", failure.turned.word()).append_pair("request", &request);
             if let Some(next) = next {
@@ -138,7 +142,11 @@ async fn come_in(
     let id = UserId::new(state.mint.as_ref());
     let arrival = provider.arrival(&thread, returned, &state.origins.url(BACK), id).await?;
     let refused = |turned, why: &str| Err(Failure::new(turned, format!("{why}: {}", arrival.subject)));
-    match state.access.admit(state.account, &arrival, now).await? {
+    let told = Told::new("person.join", "").with("provider", issuer);
+    let email = arrival.email.clone().unwrap_or_default();
+    let deed = Deed { kind: DoerKind::Person, ..deeds::strangers(state, email, told) };
+    let admit = state.access.admit(state.account, &arrival, now);
+    match store::doing(state.account, deed, admit).await? {
         Admission::In(member, how) => {
             tracing::info!(person = %member.user.id, ?how, "somebody came in from the provider");
             Ok(let_in(state, headers, &member, Some(provider.settings().sign_in_lasts)).await?)

@@ -4,6 +4,7 @@ use super::{problem::Answer, read};
 use crate::{
     bearer::{self, Kind},
     brake::TooMany,
+    deeds,
     gate::{Refusal, SIGN_IN_LASTS},
     password,
     people::checked_email,
@@ -17,7 +18,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use domain::{Link, LinkPurpose, Member, Role, SignIn, SignInId, UserId, Welcome};
+use domain::{Deed, DoerKind, Link, LinkPurpose, Member, Role, SignIn, SignInId, UserId, Welcome};
+use engine::Told;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use store::StoreError;
@@ -67,11 +69,16 @@ pub async fn sign_in(
     if !state.passwords_open {
         return Err(closed("nobody signs in with a password here; use the other button"));
     }
-    state.brake.attempt(Some(&given.email), Some(from.ip())).map_err(too_many)?;
+    if let Err(TooMany(wait)) = state.brake.attempt(Some(&given.email), Some(from.ip())) {
+        let told = Told::new("sign_in", "").with("why", "too many attempts");
+        state.refused(deeds::strangers(&state, named(&given.email), told)).await;
+        return Err(too_many(TooMany(wait)));
+    }
     let (member, phc) = state.access.credentials(state.account, given.email.trim()).await?.unzip();
     let right = state.passwords.verify(given.password, phc).await;
     let Some(member) = member.filter(|_| right) else {
         tracing::info!(from = %from.ip(), "a sign-in was refused");
+        state.refused(deeds::strangers(&state, named(&given.email), Told::new("sign_in", ""))).await;
         let message = "mail address or password is wrong";
         return Err(Answer::new(StatusCode::UNAUTHORIZED, "bad-credentials", message));
     };
@@ -83,7 +90,8 @@ pub async fn sign_out(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> 
     match state.gate.caller(&headers).await {
         Ok(caller) => {
             if let crate::gate::Proof::SignIn(id, _) = caller.proof {
-                state.access.end_sign_in(id).await?;
+                let email = caller.member.as_ref().map(|member| member.user.email.clone()).unwrap_or_default();
+                state.doing(&caller, Told::new("sign_in.end", email), state.access.end_sign_in(id)).await?;
             }
         }
         Err(Refusal::Store(error)) => return Err(error.into()),
@@ -131,7 +139,13 @@ pub async fn use_link(
     state.origins.own_page(&Method::POST, &headers)?;
     let given: Introduction = read(&headers, &body)?;
     state.brake.attempt(None, Some(from.ip())).map_err(too_many)?;
-    let link = found(&state, &value).await?;
+    let link = match found(&state, &value).await {
+        Ok(link) => link,
+        Err(answer) => {
+            state.refused(deeds::strangers(&state, "", Told::new("link.use", ""))).await;
+            return Err(answer);
+        }
+    };
     // Links of admins for the first of them, and for a lost password, stay a way in when the provider is away.
     if !state.passwords_open && link.purpose == LinkPurpose::Invitation {
         return Err(closed("nobody has a password here: sign in at the provider, where your invitation counts too"));
@@ -154,14 +168,31 @@ pub async fn use_link(
     password::check(&given.password, &known).map_err(|why| Answer::bad(why.to_string()).field("password"))?;
     let password = state.passwords.hash(given.password).await;
     let (_, hash) = bearer::read(&value).ok_or_else(expired)?;
+    let invited = link.email.clone().or_else(|| email.clone()).unwrap_or_default();
     let welcome = Welcome { id: UserId::new(state.mint.as_ref()), name, email, password };
-    let member = state.access.use_link(hash, &welcome, state.clock.now()).await?.ok_or_else(expired)?;
+    let told = Told::new("link.use", "").with("purpose", purpose_of(link.purpose)).with("link", link.id);
+    let deed = Deed { kind: DoerKind::Person, ..deeds::strangers(&state, invited, told) };
+    let work = state.access.use_link(hash, &welcome, state.clock.now());
+    let member = store::doing(state.account, deed, work).await?.ok_or_else(expired)?;
     Ok(with_cookies(StatusCode::NO_CONTENT, [let_in(&state, &headers, &member, None).await?]))
 }
 
 async fn found(state: &State, value: &str) -> Result<Link> {
     let Some((Kind::Link, hash)) = bearer::read(value) else { return Err(expired()) };
     state.access.link(hash, state.clock.now()).await?.ok_or_else(expired)
+}
+
+fn purpose_of(purpose: LinkPurpose) -> &'static str {
+    match purpose {
+        LinkPurpose::FirstAdmin => "first admin",
+        LinkPurpose::Invitation => "invitation",
+        LinkPurpose::PasswordReset => "new password",
+    }
+}
+
+/// Who somebody says they are. What is no mail address may be a password that was typed into the wrong field.
+fn named(email: &str) -> String {
+    checked_email(email).unwrap_or_else(|_| "no mail address".to_owned())
 }
 
 fn expired() -> Answer {
@@ -188,7 +219,9 @@ pub async fn let_in(
     let ends_at = lasts.map(|lasts| now.after(lasts));
     let id = SignInId::new(state.mint.as_ref());
     let new = SignIn { id, user: member.user.id, agent, created_at: now, used_at: now, ends_at };
-    state.access.add_sign_in(&new, hash).await?;
+    let told = Told::new("sign_in", &member.user.email).with("browser", &new.agent);
+    let deed = Deed { kind: DoerKind::Person, ..deeds::strangers(state, &member.user.email, told) };
+    store::doing(state.account, deed, state.access.add_sign_in(&new, hash)).await?;
     Ok(state.gate.keep(value.expose(), lasts.unwrap_or(SIGN_IN_LASTS)))
 }
 

@@ -75,7 +75,8 @@ pub async fn open(
         .write_buffer_size(TOGETHER)
         .max_write_buffer_size(TOGETHER + LONGEST_ANSWER);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let viewer = Viewer { schema, live: Arc::default(), subscriptions: state.metrics.subscriptions.clone() };
+        let subscriptions = state.metrics.subscriptions.clone();
+        let viewer = Viewer { schema, live: Arc::default(), subscriptions, asked: None };
         serve(&state, socket, protocol, caller, viewer).await;
     }))
 }
@@ -84,7 +85,9 @@ async fn serve(state: &Arc<State>, socket: WebSocket, protocol: GraphQLProtocol,
     let _open = Open::one(&state.metrics.sockets);
     let proof = caller.proof;
     let mut data = Data::default();
-    data.insert(Call::shared(state, caller));
+    let asked = Call::shared(state, caller);
+    data.insert(Arc::clone(&asked));
+    let viewer = Viewer { asked: Some(asked), ..viewer };
     let (sink, stream) = socket.split();
     let sink = Flushing::new(sink);
     let over = {
@@ -141,6 +144,8 @@ struct Viewer {
     schema: Schema,
     live: Arc<AtomicUsize>,
     subscriptions: Gauge,
+    /// Who asks.
+    asked: Option<Arc<Call>>,
 }
 
 /// One subscription that lives.
@@ -170,7 +175,17 @@ impl Executor for Viewer {
         }
         let stream = Executor::execute_stream(&self.schema, request, session_data);
         let open = Open::one(&self.subscriptions);
-        stream.inspect(move |_| _ = (&place, &open)).boxed()
+        let asked = self.asked.clone();
+        let noted = stream.then(move |response| {
+            let asked = asked.clone();
+            async move {
+                if let Some(asked) = asked.filter(|_| response.is_err()) {
+                    asked.note_refusals(&response).await;
+                }
+                response
+            }
+        });
+        noted.inspect(move |_| _ = (&place, &open)).boxed()
     }
 }
 

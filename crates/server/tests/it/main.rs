@@ -1,5 +1,6 @@
 //! The server as browsers and programs meet it: over HTTP and WebSocket, with a stand-in for the engine.
 
+mod audit;
 mod constant;
 mod entry;
 mod fences;

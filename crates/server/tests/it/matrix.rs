@@ -52,6 +52,8 @@ const TABLE: &[(&str, &str, Least)] = &[
     ),
     ("mutation removePersona", "(id: \"ID\", expectedVersion: 1) { id }", Maintainer),
     ("mutation switchPersona", "(session: 1) { number }", Anybody),
+    ("query auditLog", "{ nodes { number } }", Admin),
+    ("query auditVerdict", "{ mark }", Admin),
     ("mutation addRepository", "(path: \"/srv\") { name }", Admin),
     ("mutation createSession", "(input: { repository: \"shop\", prompt: \"x\" }) { warnings }", Anybody),
     ("mutation sendMessage", "(session: 1, text: \"x\") { queued }", Anybody),

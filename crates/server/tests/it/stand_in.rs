@@ -1,5 +1,6 @@
 //! A backend with one session, which notes who asked for what.
 
+use crate::world::ACCOUNT;
 use async_trait::async_trait;
 use domain::{
     AccountId, Budget, Event, EventPayload, Knowledge, KnowledgeId, Mode, NoteLevel, Persona, PersonaRole, Piece,
@@ -15,12 +16,14 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
+use store::{Audit as _, MemoryStore, Store as _};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 /// One session, `r/1`, and its events.
 pub struct StandIn {
     pub asked: Mutex<Vec<(Option<String>, Command)>>,
+    store: Arc<MemoryStore>,
     /// What is different about the session.
     pub twist: Mutex<fn(&mut SessionView)>,
     /// How often its events were followed.
@@ -34,14 +37,31 @@ fn id(n: u128) -> Uuid {
 }
 
 impl StandIn {
-    pub fn new() -> Arc<Self> {
+    pub fn new(store: Arc<MemoryStore>) -> Arc<Self> {
         Arc::new(Self {
             asked: Mutex::default(),
+            store,
             twist: Mutex::new(|_| {}),
             followed: AtomicUsize::new(0),
             events: Mutex::default(),
             changed: watch::Sender::new(()),
         })
+    }
+
+    /// What changes something changes something: who does it is written down with it, as the engine does.
+    async fn change_something(&self, command: &Command) {
+        if command.told().is_none() {
+            return;
+        }
+        let number = self.asked.lock().expect("no test panicked").len();
+        let new = Repository {
+            id: RepositoryId(id(1000 + number as u128)),
+            account: ACCOUNT,
+            name: format!("changed {number}"),
+            forge: "local".to_owned(),
+            location: format!("/srv/{number}"),
+        };
+        self.store.add_repository(&new).await.expect("changes");
     }
 
     /// Something happens in the session.
@@ -158,6 +178,7 @@ fn nothing(what: &str) -> Problem {
 #[async_trait]
 impl Backend for StandIn {
     async fn call(&self, who: Option<&Person>, command: Command) -> Result<Reply, Problem> {
+        self.change_something(&command).await;
         let known = |number: SessionNumber| if number.0 == 1 { Ok(()) } else { Err(nothing("session")) };
         let reply = match &command {
             Command::Repositories => Ok(Reply::Repositories(vec![Repository {
@@ -238,6 +259,13 @@ impl Backend for StandIn {
             Command::Knowledge { .. } => Ok(Reply::Knowledge(vec![persona()])),
             Command::AddKnowledge(_) => Ok(Reply::Piece(Box::new(persona()))),
             Command::ChangeKnowledge { .. } | Command::RemoveKnowledge { .. } => Err(nothing("such piece")),
+            Command::Audit { filter, page, limit } => {
+                let found = self.store.audit(ACCOUNT, filter, *page, *limit).await;
+                Ok(Reply::Audit(found.expect("reads")))
+            }
+            Command::VerifyAudit { noted } => {
+                Ok(Reply::AuditVerdict(self.store.verify_audit(ACCOUNT, *noted).await.expect("looks")))
+            }
             Command::Output { .. }
             | Command::Secrets
             | Command::PutSecret { .. }

@@ -46,7 +46,7 @@ impl World {
     pub async fn through(doors: Doors, clock: Arc<dyn Clock>) -> Self {
         let store = Arc::new(MemoryStore::new());
         store.account(&Account { id: ACCOUNT, name: ACCOUNT.to_string() }).await.expect("an account");
-        let stand_in = StandIn::new();
+        let stand_in = StandIn::new(store.clone());
         let trusted = vec!["127.0.0.0/8".parse().expect("a network")];
         let proxies = Proxies { trusted, header: ProxyHeader::XForwarded };
         let parts = Parts { doors, clock, ..parts(&stand_in, &store, Listening { proxies, ..here() }) };
@@ -61,14 +61,15 @@ impl World {
 
     async fn of(store: Arc<MemoryStore>, account: AccountId, listen: Listening) -> Self {
         store.account(&Account { id: account, name: account.to_string() }).await.expect("an account");
-        let stand_in = StandIn::new();
+        let stand_in = StandIn::new(store.clone());
         let server = Server::start(Parts { account, ..parts(&stand_in, &store, listen) }).await.expect("starts");
         Self::with(server, stand_in, store)
     }
 
     /// A server over a real engine and its record.
     pub async fn over(backend: Arc<dyn Backend>, record: Arc<SqlStore>, account: AccountId) -> Self {
-        let (stand_in, store) = (StandIn::new(), Arc::new(MemoryStore::new()));
+        let store = Arc::new(MemoryStore::new());
+        let stand_in = StandIn::new(store.clone());
         let parts = parts(&stand_in, &store, here());
         let parts = Parts { backend, store: record.clone(), access: record, account, ..parts };
         let server = Server::start(parts).await.expect("starts");

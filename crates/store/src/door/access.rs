@@ -2,6 +2,7 @@
 
 use super::{
     arrivals::admit,
+    audit::change,
     clean::{self, Clean as _, Cleaned},
     commit::missing,
     transact,
@@ -38,13 +39,13 @@ impl<B: Backend> Access for B {
             MemberChange::Name(name) => MemberChange::Name(clean::text(name, &self.known().redactor())),
             other => other.clone(),
         };
-        transact!(self, |rows| change_member(rows, account, id, &change))
+        change!(self, |rows| change_member(rows, account, id, &change))
     }
 
     async fn add_sign_in(&self, new: &SignIn, hash: BearerHash) -> Result<()> {
         let agent = clean::text(&new.agent, &self.known().redactor());
         let new = SignIn { agent, ..new.clone() };
-        transact!(self, |rows| add_sign_in(rows, &new, hash))
+        change!(self, |rows| add_sign_in(rows, &new, hash))
     }
 
     async fn sign_in(&self, hash: BearerHash) -> Result<Option<(SignIn, Member)>> {
@@ -62,21 +63,21 @@ impl<B: Backend> Access for B {
     }
 
     async fn end_sign_in(&self, id: SignInId) -> Result<()> {
-        transact!(self, |rows| rows.end_sign_in(id))
+        change!(self, |rows| rows.end_sign_in(id))
     }
 
     async fn end_sign_ins(&self, user: UserId) -> Result<u64> {
-        transact!(self, |rows| rows.end_sign_ins(user, None))
+        change!(self, |rows| rows.end_sign_ins(user, None))
     }
 
     async fn end_stale_sign_ins(&self, before: Timestamp) -> Result<u64> {
-        transact!(self, |rows| rows.end_stale_sign_ins(before))
+        change!(self, |rows| rows.end_stale_sign_ins(before))
     }
 
     async fn add_token(&self, new: &Token, hash: BearerHash) -> Result<()> {
         let name = clean::text(&new.name, &self.known().redactor());
         let new = Token { name, ..new.clone() };
-        transact!(self, |rows| add_token(rows, &new, hash))
+        change!(self, |rows| add_token(rows, &new, hash))
     }
 
     async fn token(&self, hash: BearerHash) -> Result<Option<(Token, Option<Member>)>> {
@@ -98,14 +99,14 @@ impl<B: Backend> Access for B {
     }
 
     async fn remove_token(&self, account: AccountId, id: TokenId) -> Result<bool> {
-        transact!(self, |rows| rows.remove_token(account, id))
+        change!(self, |rows| rows.remove_token(account, id))
     }
 
     async fn add_link(&self, new: &Link, hash: BearerHash) -> Result<()> {
         let redactor = self.known().redactor();
         let email = new.email.as_deref().map(|email| clean::text(email, &redactor));
         let new = Link { email, ..new.clone() };
-        transact!(self, |rows| add_link(rows, &new, hash))
+        change!(self, |rows| add_link(rows, &new, hash))
     }
 
     async fn link(&self, hash: BearerHash, now: Timestamp) -> Result<Option<Link>> {
@@ -117,12 +118,12 @@ impl<B: Backend> Access for B {
     }
 
     async fn remove_link(&self, account: AccountId, id: LinkId) -> Result<bool> {
-        transact!(self, |rows| rows.remove_link(account, id))
+        change!(self, |rows| rows.remove_link(account, id))
     }
 
     async fn use_link(&self, hash: BearerHash, welcome: &Welcome, now: Timestamp) -> Result<Option<Member>> {
         let redactor = self.known().redactor();
-        transact!(self, |rows| use_link(rows, hash, welcome, &redactor, now))
+        change!(self, |rows| use_link(rows, hash, welcome, &redactor, now))
     }
 
     async fn add_errand(&self, new: &Errand, hash: BearerHash, now: Timestamp) -> Result<()> {
@@ -137,7 +138,7 @@ impl<B: Backend> Access for B {
 
     async fn admit(&self, account: AccountId, arrival: &Arrival, now: Timestamp) -> Result<Admission> {
         let redactor = self.known().redactor();
-        transact!(self, |rows| admit(rows, account, arrival, &redactor, now))
+        change!(self, |rows| admit(rows, account, arrival, &redactor, now))
     }
 
     async fn identities(&self, account: AccountId) -> Result<Vec<Identity>> {

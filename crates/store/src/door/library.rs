@@ -1,9 +1,9 @@
 //! What teams know, for every backend.
 
 use super::{
+    audit::change,
     clean::{Clean as _, Cleaned},
     commit::missing,
-    transact,
 };
 use crate::{
     Library, StoreError,
@@ -18,16 +18,16 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl<B: Backend> Library for B {
     async fn add_knowledge(&self, new: &Knowledge) -> Result<()> {
         let new = new.clean(&self.known().redactor())?;
-        transact!(self, |rows| add(rows, &new))
+        change!(self, |rows| add(rows, &new))
     }
 
     async fn change_knowledge(&self, new: &Knowledge, seen: i64) -> Result<()> {
         let new = new.clean(&self.known().redactor())?;
-        transact!(self, |rows| change(rows, &new, seen))
+        change!(self, |rows| change(rows, &new, seen))
     }
 
     async fn remove_knowledge(&self, account: AccountId, id: KnowledgeId, seen: i64) -> Result<()> {
-        transact!(self, |rows| remove(rows, account, id, seen))
+        change!(self, |rows| remove(rows, account, id, seen))
     }
 
     async fn knowledge(&self, account: AccountId, kind: KnowledgeKind) -> Result<Vec<Knowledge>> {

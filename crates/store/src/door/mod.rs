@@ -2,6 +2,7 @@
 
 mod access;
 mod arrivals;
+mod audit;
 mod clean;
 mod commit;
 mod library;
@@ -15,6 +16,7 @@ use crate::{
     backend::{Backend, Rows},
 };
 use async_trait::async_trait;
+use audit::change;
 use clean::{Clean as _, Cleaned};
 use commit::missing;
 use domain::{
@@ -98,7 +100,7 @@ impl<B: Backend> Store for B {
 
     async fn add_repository(&self, new: &Repository) -> Result<Repository> {
         let new = new.clean(&self.known().redactor())?;
-        transact!(self, |rows| add_repository(rows, &new))
+        change!(self, |rows| add_repository(rows, &new))
     }
 
     async fn repository(&self, id: RepositoryId) -> Result<Option<Repository>> {
@@ -120,7 +122,7 @@ impl<B: Backend> Store for B {
         let new = new.clean(&redactor)?;
         let actions = clean::all(actions, &redactor)?;
         let events = clean::all(events, &redactor)?;
-        let made = transact!(self, |rows| work::create_session(rows, &new, &actions, &events, now))?;
+        let made = change!(self, |rows| work::create_session(rows, &new, &actions, &events, now))?;
         self.wake().announce_work();
         Ok(made)
     }
@@ -150,7 +152,7 @@ impl<B: Backend> Store for B {
         let redactor = self.known().redactor();
         let writes = clean::all(writes, &redactor)?;
         let payloads = clean::all(events, &redactor)?;
-        let committed = transact!(self, |rows| commit::commit(rows, session, fence, &writes, &payloads, now))?;
+        let committed = change!(self, |rows| commit::commit(rows, session, fence, &writes, &payloads, now))?;
         faultpoint::error_point!("fail-commit-answer", StoreError::injected);
         if !events.is_empty() {
             self.wake().announce_events(session);

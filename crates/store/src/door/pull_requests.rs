@@ -1,9 +1,9 @@
 //! Pull requests of the local forge, for every backend.
 
 use super::{
+    audit::change,
     clean::{self, Clean as _, Cleaned},
     commit::missing,
-    transact,
 };
 use crate::{
     Check, Comment, PullRequest, PullRequests, StoreError, Thread,
@@ -18,7 +18,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl<B: Backend> PullRequests for B {
     async fn open_pull_request(&self, new: &PullRequest) -> Result<PullRequest> {
         let new = new.clean(&self.known().redactor())?;
-        transact!(self, |rows| open(rows, &new))
+        change!(self, |rows| open(rows, &new))
     }
 
     async fn pull_request(&self, repository: RepositoryId, number: i64) -> Result<Option<PullRequest>> {
@@ -40,12 +40,12 @@ impl<B: Backend> PullRequests for B {
 
     async fn update_pull_request(&self, new: &PullRequest, seen: Timestamp) -> Result<()> {
         let new = new.clean(&self.known().redactor())?;
-        transact!(self, |rows| update(rows, &new, seen))
+        change!(self, |rows| update(rows, &new, seen))
     }
 
     async fn add_comment(&self, repository: RepositoryId, number: i64, comment: &Comment) -> Result<()> {
         let comment = comment.clean(&self.known().redactor())?;
-        transact!(self, |rows| add_comment(rows, repository, number, &comment))
+        change!(self, |rows| add_comment(rows, repository, number, &comment))
     }
 
     async fn comments(&self, repository: RepositoryId, number: i64) -> Result<Vec<Comment>> {
@@ -54,7 +54,7 @@ impl<B: Backend> PullRequests for B {
 
     async fn put_thread(&self, repository: RepositoryId, number: i64, thread: &Thread) -> Result<()> {
         let thread = thread.clean(&self.known().redactor())?;
-        transact!(self, |rows| put_thread(rows, repository, number, &thread))
+        change!(self, |rows| put_thread(rows, repository, number, &thread))
     }
 
     async fn threads(&self, repository: RepositoryId, number: i64) -> Result<Vec<Thread>> {
@@ -63,7 +63,7 @@ impl<B: Backend> PullRequests for B {
 
     async fn put_check(&self, repository: RepositoryId, check: &Check) -> Result<()> {
         let check = check.clean(&self.known().redactor())?;
-        transact!(self, |rows| put_check(rows, repository, &check))
+        change!(self, |rows| put_check(rows, repository, &check))
     }
 
     async fn checks(&self, repository: RepositoryId, commit: &CommitId) -> Result<Vec<Check>> {

@@ -1,6 +1,6 @@
 //! Sealed secrets, for every backend.
 
-use super::{commit::missing, transact};
+use super::{audit::change, commit::missing};
 use crate::{
     Reseal, SealedSecret, StoreError, Vault,
     backend::{Backend, Rows},
@@ -13,11 +13,11 @@ type Result<T> = std::result::Result<T, StoreError>;
 #[async_trait]
 impl<B: Backend> Vault for B {
     async fn add_secret(&self, new: &SealedSecret) -> Result<()> {
-        transact!(self, |rows| add(rows, new))
+        change!(self, |rows| add(rows, new))
     }
 
     async fn replace_secret(&self, new: &SealedSecret) -> Result<()> {
-        transact!(self, |rows| replace(rows, new))?;
+        change!(self, |rows| replace(rows, new))?;
         Vault::wipe_removed(self).await
     }
 
@@ -26,13 +26,13 @@ impl<B: Backend> Vault for B {
     }
 
     async fn remove_secret(&self, account: AccountId, name: &str) -> Result<bool> {
-        let removed = transact!(self, |rows| rows.remove_secret(account, name))?;
+        let removed = change!(self, |rows| rows.remove_secret(account, name))?;
         Vault::wipe_removed(self).await?;
         Ok(removed)
     }
 
     async fn reseal_secrets(&self, reseals: &[Reseal]) -> Result<usize> {
-        transact!(self, |rows| reseal(rows, reseals))
+        change!(self, |rows| reseal(rows, reseals))
     }
 
     async fn wipe_removed(&self) -> Result<()> {

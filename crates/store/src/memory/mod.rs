@@ -1,6 +1,7 @@
 //! The store in memory, for simulations: no threads, no clock, no files.
 
 mod access;
+mod audit;
 mod library;
 mod people;
 mod rest;

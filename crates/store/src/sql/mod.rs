@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod audit;
 mod blobs;
 mod copy;
 mod generations;
@@ -201,9 +202,10 @@ impl Backend for SqlStore {
 }
 
 /// All statements, by module.
-const STATEMENTS: [&[&statement::Statement]; 12] = [
+const STATEMENTS: [&[&statement::Statement]; 13] = [
     access::STATEMENTS,
     accounts::STATEMENTS,
+    audit::STATEMENTS,
     blobs::STATEMENTS,
     generations::STATEMENTS,
     library::STATEMENTS,

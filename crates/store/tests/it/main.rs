@@ -2,6 +2,7 @@
 
 mod access;
 mod arrivals;
+mod audit;
 mod claims;
 mod copies;
 mod differential;

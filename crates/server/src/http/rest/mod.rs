@@ -8,17 +8,17 @@ mod told;
 
 pub use openapi::document;
 
-use super::{App, caller, problem::Answer};
+use super::{App, caller, problem::Answer, query};
 use crate::{gate::Caller, state::State};
 use axum::{
     Router,
     body::Bytes,
     extract::rejection::BytesRejection,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode},
     routing::get,
 };
 use domain::SessionNumber;
-use engine::{Command, Reply, SessionView, may};
+use engine::{Command, Reply, SessionView, Told, may};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -51,10 +51,11 @@ impl Asker {
     /// Does what is asked, if the caller may.
     async fn ask(&self, command: Command) -> Result<Reply, Answer> {
         if !may(self.caller.role, command.needs()) {
+            let asked = command.told().map_or("read", |told| told.action);
+            self.state.refused(self.caller.deed(&self.state, Told::new("operation.refused", asked))).await;
             return Err(Answer::new(StatusCode::FORBIDDEN, "forbidden", "your role does not allow this"));
         }
-        let person = self.caller.person();
-        Ok(self.state.backend.call(person.as_ref(), command).await?)
+        Ok(self.state.call(&self.caller, command).await?)
     }
 
     async fn session(&self, session: SessionNumber) -> Result<Box<SessionView>, Answer> {
@@ -80,17 +81,6 @@ impl Asker {
 fn numbered(text: &str) -> Result<SessionNumber, Answer> {
     let number = text.parse().ok().filter(|number| *number > 0).map(SessionNumber);
     number.ok_or_else(|| Answer::new(StatusCode::NOT_FOUND, "not-found", "there is no such session"))
-}
-
-/// What an address asks behind its `?`.
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Answer> {
-    let query = axum::extract::Query::<T>::try_from_uri(uri);
-    query.map(|query| query.0).map_err(|error| Answer::bad(format!("the address cannot be read: {}", deepest(&error))))
-}
-
-/// The cause of an error that only says that there was one.
-fn deepest(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), deepest)
 }
 
 /// The JSON of a request's body.
