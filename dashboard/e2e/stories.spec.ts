@@ -254,6 +254,21 @@ describe.skipIf(!scripted)('a session', () => {
     await grace.page.getByText('merged', { exact: true }).first().waitFor()
   })
 
+  it('is renamed, and cloned with its plan and without what was done', async () => {
+    const { page } = await person()
+    await page.goto('/r/37')
+    await page.getByRole('button', { name: 'More' }).first().click()
+    await page.getByRole('menuitem', { name: 'Rename' }).click()
+    await page.getByRole('dialog').getByLabel('Title').fill('Log every request')
+    await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click()
+    await page.getByRole('heading', { name: 'r/37 Log every request' }).waitFor()
+    await page.getByRole('button', { name: 'More' }).first().click()
+    await page.getByRole('menuitem', { name: 'Clone with its plan' }).click()
+    await page.getByRole('heading', { name: /Log every request \(copy\)/ }).waitFor()
+    await page.getByText('0/6 steps').waitFor()
+    await page.getByRole('button', { name: 'Execute all' }).waitFor()
+  })
+
   it('says in sentences what is refused, and what would mend it', async () => {
     const { page } = await person()
     await page.goto('/r/37')

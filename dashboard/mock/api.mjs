@@ -371,6 +371,24 @@ export function api(world) {
       Object.assign(session, { budget, runBudget })
       return view(session)
     },
+    renameSession: ({ session: number, title }, { me }) => {
+      const session = find(number)
+      if (title.trim() === '')
+        throw refuse('BAD_REQUEST', 'the title is empty', { mend: 'say in a few words what it is about' })
+      const text = `Renamed the session from “${session.title}” to “${title}”.`
+      session.title = title
+      session.emit({ type: 'message', from: { who: 'person', user: me.id }, run: null, text })
+      return view(session)
+    },
+    cloneSession: ({ session: number }, { me }) => {
+      const original = find(number)
+      const { prompt, repository, mode, prMode, draft, labels, targetBranch } = original
+      const title = `${original.title} (copy)`
+      const copy = world.create({ title, prompt, repository, mode, prMode, draft, labels, targetBranch }, me)
+      copy.addVersion(original.versions.at(-1).body, { who: 'person', user: me.id })
+      copy.phase = { kind: 'PLANNED' }
+      return { session: view(copy), warnings: [] }
+    },
     archiveSession: ({ session: number, archived }) => {
       const session = find(number)
       session.archived = archived

@@ -171,6 +171,20 @@ pub enum Command {
         /// What each of its runs may use.
         run_budget: Budget,
     },
+    /// Makes a session that begins with another one's newest plan. Answers with [`Reply::Created`].
+    Clone {
+        /// Which session.
+        session: SessionNumber,
+        /// Its title; the other one's with ` (copy)` when none is given.
+        title: Option<String>,
+    },
+    /// Calls a session something else. Answers with [`Reply::Done`].
+    Rename {
+        /// Which session.
+        session: SessionNumber,
+        /// What it is called from now on.
+        title: String,
+    },
     /// Puts a session away, or takes it out again. Answers with [`Reply::Done`].
     Archive {
         /// Which session.

@@ -2,6 +2,7 @@
 
 mod again;
 mod budget;
+mod cloning;
 mod done;
 mod following;
 mod knowledge;
@@ -123,6 +124,8 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         Command::MarkDone { session, step } => done::mark_done(shared, &user, session, &step).await,
         Command::Cancel { session, action } => steering::cancel(shared, session, action).await,
         Command::Budget { session, budget, run_budget } => budget::set(shared, by, session, budget, run_budget).await,
+        Command::Clone { session, title } => cloning::clone_session(shared, &user, session, title.as_deref()).await,
+        Command::Rename { session, title } => cloning::rename(shared, by, session, &title).await,
         Command::Archive { session, archived } => steering::archive(shared, by, session, archived).await,
         Command::Diff { session, step } => views::diff(shared, session, step.as_deref()).await,
         Command::PullRequests { session, repository } => reviews::list(shared, session, repository.as_deref()).await,

@@ -80,6 +80,8 @@ impl Command {
             | Self::Cancel { .. }
             | Self::Budget { .. }
             | Self::Archive { .. }
+            | Self::Clone { .. }
+            | Self::Rename { .. }
             | Self::PullRequestComment { .. }
             | Self::PullRequestReady { .. }
             | Self::PullRequestRevise { .. }

@@ -52,15 +52,27 @@ pub trait Store: PullRequests + Library + Audit + Send + Sync {
 
     // ---- sessions -----------------------------------------------------------------------------------------------
 
-    /// Makes a session with its first actions and events in one transaction. Its number is the account's next one;
+    /// Makes a session with its first writes and events in one transaction. Its number is the account's next one;
     /// what `new.number`, `new.version`, `new.last_event` and `new.usage` hold is ignored.
+    async fn begin_session(
+        &self,
+        new: &Session,
+        writes: &[Write],
+        events: &[EventPayload],
+        now: Timestamp,
+    ) -> Result<Session, StoreError>;
+
+    /// Makes a session with its first actions, as [`Self::begin_session`] does.
     async fn create_session(
         &self,
         new: &Session,
         actions: &[Action],
         events: &[EventPayload],
         now: Timestamp,
-    ) -> Result<Session, StoreError>;
+    ) -> Result<Session, StoreError> {
+        let writes: Vec<_> = actions.iter().cloned().map(Write::Enqueue).collect();
+        self.begin_session(new, &writes, events, now).await
+    }
 
     /// A session by id.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
@@ -314,6 +326,7 @@ pub enum Write {
     Transcript(uuid::Uuid, BlobHash),
     /// Puts the session away or takes it out again.
     Archive(bool),
+
     /// Sets what the session and each of its runs may use.
     Budget {
         /// The session.

@@ -144,14 +144,14 @@ impl Store for Wire {
         self.over("repositories", Store::repositories(&self.record.store, account)).await
     }
 
-    async fn create_session(
+    async fn begin_session(
         &self,
         new: &Session,
-        actions: &[Action],
+        writes: &[Write],
         events: &[EventPayload],
         now: Timestamp,
     ) -> Result<Session> {
-        self.over("create_session", Store::create_session(&self.record.store, new, actions, events, now)).await
+        self.over("begin_session", Store::begin_session(&self.record.store, new, writes, events, now)).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {

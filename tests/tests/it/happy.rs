@@ -70,6 +70,7 @@ async fn a_request_becomes_two_stacked_pull_requests_with_evidence() {
     assert!(diff.contains("+2") && !diff.contains("one.txt"), "only its own step:\n{diff}");
 
     assert_eq!(world.repository.git(["rev-parse", "main"]), before, "the person's branch is not touched");
+    its_plan_serves_another_session(&world).await;
     assert_eq!(world.repository.git(["status", "--porcelain"]), "", "nor the working tree");
     world.assert_foreseen();
 }
@@ -84,6 +85,28 @@ async fn one_shot_goes_through_without_a_person_and_ends_ready() {
     assert!(world.model.requests().iter().all(|request| !request.body.to_string().contains("\"AskUserQuestion\"")));
     is_written_out_whole(&world).await;
     world.assert_foreseen();
+}
+
+async fn its_plan_serves_another_session(world: &World) {
+    world.runyard(["session", "clone", "1"]).await.expect_code(0);
+    let copy = world.json(["session", "show", "2", "--json"]).await;
+    assert_eq!(copy["session"]["title"], "Write two files (copy)", "{copy}");
+    assert_eq!(copy["runbook"]["text"], world.json(["session", "show", "1", "--json"]).await["runbook"]["text"]);
+    assert_eq!(
+        (&copy["phase"]["phase"], copy["changes"].as_array().map(Vec::len)),
+        (&"planned".into(), Some(0)),
+        "{copy}"
+    );
+    let steps = copy["steps"].as_array().expect("a list");
+    assert!(steps.len() == 2 && steps.iter().all(|step| step["state"]["state"] == "not_started"), "{copy}");
+    world.runyard(["session", "rename", "2", "  Write  one\nagain "]).await.expect_code(0);
+    let empty = world.runyard(["session", "rename", "2", " "]).await.expect_code(2);
+    assert!(empty.said().contains("the title is empty"), "{}", empty.said());
+    world.runyard(["session", "execute", "2", "1"]).await.expect_code(0);
+    let copy = world.json(["session", "show", "2", "--json"]).await;
+    assert_eq!(copy["session"]["title"], "Write one again", "{copy}");
+    assert_eq!(copy["steps"][0]["state"]["state"], "completed", "{copy}");
+    assert_eq!(world.log("1").await.step("1"), "completed(changed)", "the first one is as it was");
 }
 
 async fn is_written_out_whole(world: &World) {

@@ -9,8 +9,8 @@ use crate::{
     shared::{Shared, ensure_user},
 };
 use domain::{
-    ActionKind, Actor, BranchName, Deed, EventPayload, Extras, Mode, NoteLevel, PrMode, Repository, RepositoryId, Role,
-    Session, SessionId, SessionNumber, SpecFile, Usage, User,
+    ActionKind, Actor, BranchName, CommitId, Deed, EventPayload, Extras, Mode, NoteLevel, PrMode, Repository,
+    RepositoryId, Role, Session, SessionId, SessionNumber, SpecFile, Usage, User,
 };
 use forge::Forge;
 use std::{
@@ -135,6 +135,70 @@ pub(super) async fn find_repository(shared: &Shared, given: &str) -> Result<Repo
     store::besides(registers, add_repository(shared, None, given)).await
 }
 
+/// That there is what a session needs besides a repository.
+pub(super) async fn checked_means(shared: &Shared) -> Result<(), Problem> {
+    if shared.keys.model_key(shared.account.id).await?.is_none() {
+        return Err(Problem::new(ProblemCode::Environment, "there is no key for the Messages API").mend(
+            "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file, or store \
+             it with `runyard secret set` and name it in anthropic.key_secret",
+        ));
+    }
+    if !shared.settings.agent.claude.is_file() {
+        return Err(Problem::new(
+            ProblemCode::Environment,
+            format!("there is no Claude Code at {}", shared.settings.agent.claude.display()),
+        )
+        .mend(format!(
+            "install version {0} (`npm install -g @anthropic-ai/claude-code@{0}`, or `cargo xtask setup` in a checkout), or name it in agent.claude",
+            agent::PINNED
+        )));
+    }
+    Ok(())
+}
+
+/// Where a session starts.
+pub(super) struct Start {
+    /// The repository's mirror, which is as new as the repository.
+    pub mirror: forge::Mirror,
+    /// The branch to start from and to merge into.
+    pub target_branch: BranchName,
+    /// Its newest commit.
+    pub base: CommitId,
+    /// What whoever asks should know.
+    pub warnings: Vec<String>,
+    /// Nobody else touches the mirror meanwhile.
+    pub lock: tokio::sync::OwnedMutexGuard<()>,
+}
+
+/// Finds where a session starts: at the target branch as it is now, by default the repository's current one.
+pub(super) async fn start(
+    shared: &Shared,
+    repository: &Repository,
+    target: Option<BranchName>,
+) -> Result<Start, Problem> {
+    let lock = shared.lock_mirror(repository.id).await;
+    let mirror = shared.forge.mirror(repository, &shared.mirror_dir(repository.id)).await?;
+    shared.forge.fetch(repository, &mirror).await?;
+    let target_branch = match target {
+        Some(branch) => branch,
+        None => shared.forge.default_branch(repository).await?.ok_or_else(|| {
+            Problem::new(ProblemCode::BadRequest, format!("`{}` has no branch checked out", repository.location))
+                .mend("name the target branch")
+                .command("name one with --target-branch")
+        })?,
+    };
+    let base = mirror.resolve_branch(&target_branch).await?;
+    let upstream = forge::Upstream::open(&shared.git, Path::new(&repository.location)).await?;
+    let mut warnings = Vec::new();
+    if upstream.has_uncommitted_work().await.unwrap_or(false) {
+        warnings.push(format!(
+            "`{}` has uncommitted work; the session starts from the last commit of {target_branch} and does not see it",
+            repository.location
+        ));
+    }
+    Ok(Start { mirror, target_branch, base, warnings, lock })
+}
+
 /// Makes a session: everything that can be wrong with the request is found before anything is stored.
 pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Result<Reply, Problem> {
     let prompt = checked_text(&new.prompt, "task")?;
@@ -152,43 +216,9 @@ pub(super) async fn create(shared: &Shared, user: &User, new: NewSession) -> Res
         Some(given) => Some(knowledge::persona_named(shared, user, given).await?.id),
         None => None,
     };
-    if shared.keys.model_key(shared.account.id).await?.is_none() {
-        return Err(Problem::new(ProblemCode::Environment, "there is no key for the Messages API").mend(
-            "set ANTHROPIC_API_KEY, or put the key into a file with mode 0600 and name it in anthropic.key_file, or store \
-             it with `runyard secret set` and name it in anthropic.key_secret",
-        ));
-    }
-    if !shared.settings.agent.claude.is_file() {
-        return Err(Problem::new(
-            ProblemCode::Environment,
-            format!("there is no Claude Code at {}", shared.settings.agent.claude.display()),
-        )
-        .mend(format!(
-            "install version {0} (`npm install -g @anthropic-ai/claude-code@{0}`, or `cargo xtask setup` in a checkout), or name it in agent.claude",
-            agent::PINNED
-        )));
-    }
+    checked_means(shared).await?;
     let repository = find_repository(shared, &new.repository).await?;
-    let _lock = shared.lock_mirror(repository.id).await;
-    let mirror = shared.forge.mirror(&repository, &shared.mirror_dir(repository.id)).await?;
-    shared.forge.fetch(&repository, &mirror).await?;
-    let target_branch = match target {
-        Some(branch) => branch,
-        None => shared.forge.default_branch(&repository).await?.ok_or_else(|| {
-            Problem::new(ProblemCode::BadRequest, format!("`{}` has no branch checked out", repository.location))
-                .mend("name the target branch")
-                .command("name one with --target-branch")
-        })?,
-    };
-    let base = mirror.resolve_branch(&target_branch).await?;
-    let upstream = forge::Upstream::open(&shared.git, Path::new(&repository.location)).await?;
-    let mut warnings = Vec::new();
-    if upstream.has_uncommitted_work().await.unwrap_or(false) {
-        warnings.push(format!(
-            "`{}` has uncommitted work; the session starts from the last commit of {target_branch} and does not see it",
-            repository.location
-        ));
-    }
+    let Start { mirror, target_branch, base, warnings, lock: _lock } = start(shared, &repository, target).await?;
     let requester = match &new.requester {
         Some(person) => {
             ensure_user(shared.store.as_ref(), shared.mint.as_ref(), shared.account.id, person, Role::Member).await?
@@ -280,14 +310,22 @@ fn checked_spec(spec: &Spec) -> Result<&Spec, Problem> {
     Ok(spec)
 }
 
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), "")
+}
+
+/// A title as it is kept: one line of at most 200 characters; nothing when there is none.
+pub(super) fn titled(title: &str) -> Option<String> {
+    let title = in_one_line(title);
+    (!title.is_empty()).then(|| title.chars().take(200).collect())
+}
+
 /// The given title, else the request's first line, cut at a word.
 fn title_of(given: Option<&str>, prompt: &str) -> String {
-    let clean =
-        |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), "");
-    if let Some(title) = given.map(clean).filter(|title| !title.is_empty()) {
-        return title.chars().take(200).collect();
+    if let Some(title) = given.and_then(titled) {
+        return title;
     }
-    let line = clean(prompt.lines().next().unwrap_or_default());
+    let line = in_one_line(prompt.lines().next().unwrap_or_default());
     if line.chars().count() <= TITLE_LENGTH {
         return line;
     }

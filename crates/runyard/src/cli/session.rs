@@ -152,6 +152,24 @@ Examples:
         /// The persona's name or id [default: the ones for planning and for executing]
         name: Option<String>,
     },
+    /// Make a session that begins with another one's plan, on the target branch as it is now
+    Clone {
+        /// The session
+        session: SessionArg,
+        /// Its title; else the other one's with (copy)
+        #[arg(long)]
+        title: Option<String>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Call a session something else
+    #[command(after_help = "Example: runyard session rename 42 \"Move to the new API\"")]
+    Rename {
+        /// The session
+        session: SessionArg,
+        /// What it is called from now on
+        title: String,
+    },
     /// Put a session away
     Archive {
         /// The session

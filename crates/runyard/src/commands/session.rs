@@ -191,6 +191,27 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
             let name = name.unwrap_or_else(|| "the default personas".to_owned());
             app.screen.line(format!("{session} has {} from its next run on", render::one_line(&name, 100)));
         }
+        SessionCommand::Clone { session, title, json } => {
+            let session = resolve(connection, Some(session)).await?;
+            match client.call(Command::Clone { session, title }).await? {
+                Reply::Created { session: made, .. } if json.json => app.screen.json(&made),
+                Reply::Created { session: made, warnings } => {
+                    let title = render::clean(&made.title);
+                    app.screen.line(format!("{} begins with the plan of {session}: {title}", made.number));
+                    for warning in warnings {
+                        app.screen.note(&format!("warning: {}", render::clean(&warning)));
+                    }
+                    app.screen.line(format!("Next: runyard session execute {}", made.number));
+                }
+                other => return Err(unexpected(&other)),
+            }
+        }
+        SessionCommand::Rename { session, title } => {
+            let session = resolve(connection, Some(session)).await?;
+            done(client.call(Command::Rename { session, title }).await?)?;
+            let title = live::session(client, session).await?.session.title;
+            app.screen.line(format!("{session} is called {}", render::clean(&title)));
+        }
         SessionCommand::Archive { session, undo } => {
             let session = resolve(connection, Some(session)).await?;
             done(client.call(Command::Archive { session, archived: !undo }).await?)?;

@@ -198,12 +198,7 @@ impl SessionMutations {
             persona: knowledge::chosen(&call, input.persona, "input.persona").await?,
             requester: call.caller.person(),
         };
-        match call.ask(Command::CreateSession(new)).await? {
-            Reply::Created { session, warnings } => {
-                Ok(CreatedSession { session: Session::read(ctx, session.number.0).await?, warnings })
-            }
-            _ => Err(odd().into()),
-        }
+        created(ctx, call.ask(Command::CreateSession(new)).await?).await
     }
 
     /// Says something to a session: a question, a wish for the plan.
@@ -348,6 +343,18 @@ impl SessionMutations {
         done(ctx, session, Command::Budget { session: SessionNumber(session), budget, run_budget }).await
     }
 
+    /// Calls a session something else.
+    async fn rename_session(&self, ctx: &Context<'_>, session: i64, title: String) -> Result<Session> {
+        done(ctx, session, Command::Rename { session: SessionNumber(session), title }).await
+    }
+
+    /// Makes a session that begins with this one's newest plan, with its request and its options. It has nothing of what
+    /// was said and done, and waits to be executed. Its title is this one's with ` (copy)` when none is given.
+    async fn clone_session(&self, ctx: &Context<'_>, session: i64, title: Option<String>) -> Result<CreatedSession> {
+        let command = Command::Clone { session: SessionNumber(session), title };
+        created(ctx, call(ctx)?.ask(command).await?).await
+    }
+
     /// Puts a session away, or takes it out again.
     async fn archive_session(
         &self,
@@ -429,6 +436,11 @@ async fn queued(ctx: &Context<'_>, session: i64, command: Command) -> Result<Que
         Reply::Queued(queued) => Ok(Queued { queued, session: Session::read(ctx, session).await? }),
         _ => Err(odd().into()),
     }
+}
+
+async fn created(ctx: &Context<'_>, reply: Reply) -> Result<CreatedSession> {
+    let Reply::Created { session, warnings } = reply else { return Err(odd().into()) };
+    Ok(CreatedSession { session: Session::read(ctx, session.number.0).await?, warnings })
 }
 
 async fn done(ctx: &Context<'_>, session: i64, command: Command) -> Result<Session> {

@@ -71,6 +71,8 @@ const TABLE: &[(&str, &str, Least)] = &[
     ("mutation markStepDone", "(session: 1, step: \"1\") { number }", Anybody),
     ("mutation cancelAction", "(session: 1, action: \"ID\") { number }", Anybody),
     ("mutation setBudget", "(session: 1, budget: {}, runBudget: {}) { number }", Anybody),
+    ("mutation cloneSession", "(session: 1) { warnings }", Anybody),
+    ("mutation renameSession", "(session: 1, title: \"x\") { number }", Anybody),
     ("mutation archiveSession", "(session: 1) { number }", Anybody),
     ("mutation commentOnPullRequest", "(repository: \"shop\", number: 1, body: \"x\") { number }", Anybody),
     ("mutation makePullRequestReady", "(repository: \"shop\", number: 1) { number }", Anybody),

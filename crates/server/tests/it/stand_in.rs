@@ -189,7 +189,7 @@ impl Backend for StandIn {
                 location: "/srv/shop".to_owned(),
             }])),
             Command::AddRepository { path, .. } => Err(nothing(path)),
-            Command::CreateSession(_) => {
+            Command::CreateSession(_) | Command::Clone { .. } => {
                 Ok(Reply::Created { session: Box::new(self.view().session), warnings: vec!["careful".to_owned()] })
             }
             Command::Sessions { limit, before, .. } => {
@@ -246,6 +246,7 @@ impl Backend for StandIn {
             | Command::MarkDone { session, .. }
             | Command::Cancel { session, .. }
             | Command::Budget { session, .. }
+            | Command::Rename { session, .. }
             | Command::Archive { session, .. }
             | Command::SwitchPersona { session, .. } => known(*session).map(|()| Reply::Done),
             Command::Diff { .. } => Err(nothing("change")),

@@ -29,6 +29,21 @@ pub(super) async fn commit(
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
     let last_event = rows.take_event_numbers(session, count).await?.ok_or_else(|| missing("session", session))?;
     check_fence(rows, session, fence).await?;
+    apply(rows, session, writes, now).await?;
+    append(rows, session, last_event - count, events, now).await?;
+    if may_bring_work(writes) {
+        rows.announce(News::Work).await?;
+    }
+    Ok(Committed { last_event })
+}
+
+/// Applies every write in order.
+pub(super) async fn apply(
+    rows: &mut dyn Rows,
+    session: SessionId,
+    writes: &[Cleaned<Write>],
+    now: Timestamp,
+) -> Result<()> {
     let mut writing = Writing { rows, session, now };
     for write in writes {
         writing.apply(Write::clone(write)).await?;
@@ -38,11 +53,7 @@ pub(super) async fn commit(
             writing.has_ended_its_runs(*id).await?;
         }
     }
-    append(rows, session, last_event - count, events, now).await?;
-    if may_bring_work(writes) {
-        rows.announce(News::Work).await?;
-    }
-    Ok(Committed { last_event })
+    Ok(())
 }
 
 /// True when an action may be ready to be claimed after these writes.

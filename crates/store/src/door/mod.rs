@@ -111,18 +111,18 @@ impl<B: Backend> Store for B {
         self.read().await?.repositories(account).await
     }
 
-    async fn create_session(
+    async fn begin_session(
         &self,
         new: &Session,
-        actions: &[Action],
+        writes: &[Write],
         events: &[EventPayload],
         now: Timestamp,
     ) -> Result<Session> {
         let redactor = self.known().redactor();
         let new = new.clean(&redactor)?;
-        let actions = clean::all(actions, &redactor)?;
+        let writes = clean::all(writes, &redactor)?;
         let events = clean::all(events, &redactor)?;
-        let made = change!(self, |rows| work::create_session(rows, &new, &actions, &events, now))?;
+        let made = change!(self, |rows| work::begin_session(rows, &new, &writes, &events, now))?;
         self.wake().announce_work();
         Ok(made)
     }

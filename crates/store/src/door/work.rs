@@ -2,13 +2,13 @@
 
 use super::{
     clean::Cleaned,
-    commit::{append, missing},
+    commit::{append, apply, missing},
 };
 use crate::{
-    Claim, ClaimLimits, StoreError,
+    Claim, ClaimLimits, StoreError, Write,
     backend::{LeaseRow, News, Rows},
 };
-use domain::{Action, ActionState, EventPayload, Lease, ServerId, Session, SessionId, SessionNumber, Timestamp, Usage};
+use domain::{ActionState, EventPayload, Lease, ServerId, Session, SessionId, SessionNumber, Timestamp, Usage};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -22,11 +22,11 @@ pub(super) enum Attempt {
     Again,
 }
 
-/// Makes a session with its first actions and events.
-pub(super) async fn create_session(
+/// Makes a session with its first writes and events.
+pub(super) async fn begin_session(
     rows: &mut dyn Rows,
     new: &Cleaned<Session>,
-    actions: &[Cleaned<Action>],
+    writes: &[Cleaned<Write>],
     events: &[Cleaned<EventPayload>],
     now: Timestamp,
 ) -> Result<Session> {
@@ -45,15 +45,10 @@ pub(super) async fn create_session(
         ..Session::clone(new)
     };
     rows.add_session(&session).await?;
-    for action in actions {
-        if action.session != session.id {
-            return Err(missing("action", action.id));
-        }
-        rows.add_action(action).await?;
-    }
+    apply(rows, session.id, writes, now).await?;
     append(rows, session.id, 0, events, now).await?;
     rows.announce(News::Work).await?;
-    Ok(session)
+    rows.session(session.id).await?.ok_or_else(|| missing("session", session.id))
 }
 
 /// Takes the next action that may run, with the lease of its session.

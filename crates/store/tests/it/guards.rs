@@ -15,6 +15,7 @@ use domain::{
 use store::{Committed, Fence, OutputChunk, StdinLine, Store, StoreError, Write};
 
 on_each!(
+    a_session_begins_with_a_runbook_or_not_at_all,
     a_refused_commit_leaves_nothing_behind,
     two_editors_cannot_both_make_the_next_version,
     a_key_has_one_change,
@@ -51,6 +52,22 @@ async fn prepare(store: &dyn Store) {
         Write::AddExec(exec(1, 1, 1)),
     ];
     store.commit(session_id(1), Fence::Open, &writes, &[], NOW).await.expect("commits");
+}
+
+async fn a_session_begins_with_a_runbook_or_not_at_all(engine: Engine) {
+    let store = engine.store();
+    settle(&*store, 1).await;
+    let leaves = vec![(step_id(1), id(5, 101)), (step_id(2), id(5, 102))];
+    let foreign = [Write::AddRunbook(runbook(2, 1, &[1, 2]), leaves.clone())];
+    store.begin_session(&session(1, 1), &foreign, &[], NOW).await.expect_err("another session's runbook");
+    let later = [Write::AddRunbook(runbook(1, 2, &[1, 2]), leaves.clone())];
+    store.begin_session(&session(1, 1), &later, &[], NOW).await.expect_err("there is no version 1");
+    assert_eq!(store.session(session_id(1)).await.expect("reads"), None);
+    let first = [Write::AddRunbook(runbook(1, 1, &[1, 2]), leaves)];
+    let made = store.begin_session(&session(1, 1), &first, &[note("begun")], NOW).await.expect("a session");
+    assert_eq!((made.number.0, made.version, made.last_event), (1, 1, 1), "numbers of what was refused are not used up");
+    assert_eq!(store.session(session_id(1)).await.expect("reads"), Some(made));
+    assert_eq!(store.steps(session_id(1)).await.expect("reads").len(), 2);
 }
 
 fn move_step(n: u32, from: StepState, event: StepEvent) -> Write {

@@ -1,5 +1,17 @@
 import { useNavigate } from '@tanstack/react-router'
-import { Archive, BookOpen, Copy, Download, Ellipsis, Play, RotateCcw, Square, Wallet } from 'lucide-react'
+import {
+  Archive,
+  BookOpen,
+  Copy,
+  CopyPlus,
+  Download,
+  Ellipsis,
+  Pencil,
+  Play,
+  RotateCcw,
+  Square,
+  Wallet,
+} from 'lucide-react'
 import { useState } from 'react'
 import { Button, Dialog, Menu, MenuItem, TextField } from '../../ui/controls'
 import { clock, count, duration, money } from '../../ui/format'
@@ -22,6 +34,7 @@ export function Header() {
   const act = useAct(session.number)
   const [budget, setBudget] = useState(false)
   const [knowledge, setKnowledge] = useState(false)
+  const [rename, setRename] = useState(false)
   const look = phaseLook(session.phase)
   const leaves = session.steps.filter((step) => step.leaf)
   const done = leaves.filter((step) => step.state === 'COMPLETED').length
@@ -100,6 +113,21 @@ export function Header() {
           <MenuItem onClick={() => void share()}>
             <Copy size={14} /> Copy link
           </MenuItem>
+          <MenuItem onClick={() => setRename(true)}>
+            <Pencil size={14} /> Rename
+          </MenuItem>
+          <MenuItem
+            disabled={session.steps.length === 0}
+            onClick={() =>
+              act.mutate(async () => {
+                const { session: copy, warnings } = await actions.clone()
+                for (const warning of warnings) say(warning)
+                await navigate({ to: '/r/$number', params: { number: copy.number } })
+              })
+            }
+          >
+            <CopyPlus size={14} /> Clone with its plan
+          </MenuItem>
           <MenuItem onClick={() => download('md')}>
             <Download size={14} /> Export as Markdown
           </MenuItem>
@@ -126,6 +154,7 @@ export function Header() {
         </Menu>
       </div>
       {knowledge ? <KnowledgeDialog onClose={() => setKnowledge(false)} /> : null}
+      {rename ? <RenameDialog onClose={() => setRename(false)} /> : null}
       {budget ? <BudgetDialog onClose={() => setBudget(false)} /> : null}
     </header>
   )
@@ -143,6 +172,31 @@ function Elapsed() {
       {' '}
       · {duration(seconds)}
     </span>
+  )
+}
+
+function RenameDialog({ onClose }: { onClose: () => void }) {
+  const { session, actions } = useSession()
+  const act = useAct(session.number)
+  const [title, setTitle] = useState(session.title)
+  return (
+    <Dialog title="Rename" onClose={onClose}>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault()
+          act.mutate(() => actions.rename(title), { onSuccess: onClose })
+        }}
+      >
+        <TextField label="Title" maxLength={200} value={title} onValue={setTitle} />
+        <div className="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" look="primary" disabled={title.trim() === '' || act.isPending}>
+            Rename
+          </Button>
+        </div>
+      </form>
+    </Dialog>
   )
 }
 

@@ -53,6 +53,14 @@ const MARK_DONE = graphql(`
 const CANCEL = graphql(`
   mutation Cancel($session: Int!, $action: ID!) { cancelAction(session: $session, action: $action) { number } }
 `)
+const RENAME = graphql(`
+  mutation Rename($session: Int!, $title: String!) {
+    renameSession(session: $session, title: $title) { number }
+  }
+`)
+const CLONE = graphql(`
+  mutation Clone($session: Int!) { cloneSession(session: $session) { session { number } warnings } }
+`)
 const ARCHIVE = graphql(`
   mutation Archive($session: Int!, $archived: Boolean!) {
     archiveSession(session: $session, archived: $archived) { number }
@@ -118,6 +126,8 @@ export const sessionActions = (session: number) => ({
   revert: (step: string) => request(REVERT, { session, step }),
   markDone: (step: string) => request(MARK_DONE, { session, step }),
   cancel: (action: string) => request(CANCEL, { session, action }),
+  rename: (title: string) => request(RENAME, { session, title }),
+  clone: async () => (await request(CLONE, { session })).cloneSession,
   archive: (archived: boolean) => request(ARCHIVE, { session, archived }),
   switchPersona: (persona: string | null) => request(SWITCH_PERSONA, { session, persona }),
   setBudget: (budget: Budget, runBudget: Budget) => request(SET_BUDGET, { session, budget, runBudget }),
