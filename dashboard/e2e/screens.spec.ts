@@ -31,6 +31,8 @@ const DEVICES: Record<string, Device> = {
 
 const INSIDE: [name: string, address: string, ready: string | RegExp][] = [
   ['home', '/', 'Upgrade the HTTP client'],
+  ['found', '/?q=client', 'Upgrade the HTTP'],
+  ['nothing-found', '/?q=state%3Afailed+zebra', 'No session matches'],
   ['session', '/r/42', /Permission|Steps/],
   ['steps', '/r/42?tab=steps', 'Documentation'],
   ['markdown', '/r/42?tab=markdown', 'Moves every caller'],

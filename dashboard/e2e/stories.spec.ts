@@ -205,6 +205,40 @@ describe.skipIf(!scripted)('what the team knows', () => {
 })
 
 // These play the mock's script; the same with the real server and its scripted model is the whole-product tests' part.
+describe.skipIf(!scripted)('sessions', () => {
+  it('are found by words, state, author and repository, by an address that one can send', async () => {
+    const { page } = await person()
+    const found = () => page.getByRole('region', { name: 'Sessions' }).getByRole('listitem')
+    const field = page.getByRole('searchbox', { name: 'Find sessions' })
+    await field.click()
+    await page.keyboard.type('Sign-In')
+    await page.waitForURL(/q=Sign-In/)
+    await page.locator('mark', { hasText: 'sign-in' }).waitFor()
+    expect(await found().count()).toBe(1)
+    await field.fill('state:failed repo:website')
+    await found().getByText('Cut the start page to one second').waitFor()
+    await page
+      .getByRole('region', { name: 'Sessions' })
+      .getByText('Rate limit')
+      .waitFor({ state: 'detached' })
+    await field.fill('state:happy')
+    await page.getByText(/no session can be .happy.*waiting, planning/i).waitFor()
+    await field.fill('nowhere to be found')
+    await page.getByText('No session matches “nowhere to be found”.').waitFor()
+    await page.getByRole('link', { name: 'Show all sessions' }).click()
+    await page.getByRole('heading', { name: 'Recent sessions' }).waitFor()
+    expect(await field.inputValue()).toBe('')
+    await page.goto('/?q=author%3Agrace')
+    await found().getByText('Rename the billing tables').waitFor()
+    expect(await field.inputValue()).toBe('author:grace')
+
+    // What stands only in the request is found as well, by the server.
+    await page.keyboard.press('Control+k')
+    await page.keyboard.type('timeouts as they are')
+    await page.getByRole('option', { name: /Upgrade the HTTP client/, selected: true }).waitFor()
+  })
+})
+
 describe.skipIf(!scripted)('a session', () => {
   it('is asked for, planned, answered by one and seen by the other, executed and reviewed', async () => {
     const ada = await person()
@@ -267,6 +301,67 @@ describe.skipIf(!scripted)('a session', () => {
     await page.getByRole('heading', { name: /Log every request \(copy\)/ }).waitFor()
     await page.getByText('0/6 steps').waitFor()
     await page.getByRole('button', { name: 'Execute all' }).waitFor()
+  })
+
+  it('shows in the tab what waits, keeps what was written, and calls whoever asked to be called', async () => {
+    const { page, context } = await person()
+    await page.addInitScript(() => {
+      const told: string[] = []
+      let asked = 0
+      class Told {
+        static permission = 'default'
+        static async requestPermission() {
+          asked += 1
+          Told.permission = 'granted'
+          return Told.permission
+        }
+        constructor(title: string, { body }: { body: string }) {
+          told.push(`${title}: ${body}`)
+        }
+      }
+      Object.assign(window, { Notification: Told, told, asked: () => asked })
+      document.hasFocus = () => false
+    })
+    const state = () =>
+      page.evaluate(() => {
+        const { told, asked } = window as unknown as { told: string[]; asked: () => number }
+        return { told, asked: asked(), icon: document.querySelector<HTMLLinkElement>('link[rel=icon]')?.href }
+      })
+    await page.goto('/r/39')
+    await page.waitForFunction(() => /^\(\d+\) . r\/39 /.test(document.title))
+    expect((await state()).icon).toMatch(/waiting|data:/)
+    await page.getByLabel('Message', { exact: true }).fill('a thought that is not ready')
+    await page.reload()
+    expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('a thought that is not ready')
+    await page.getByLabel('Message', { exact: true }).fill('')
+
+    await page.goto('/settings/me')
+    const ask = (prompt: string) =>
+      page.evaluate(
+        (prompt) =>
+          fetch('/graphql', {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/json', 'X-Runyard': '1' },
+            body: JSON.stringify({
+              query: `mutation { createSession(input: { repository: "backend", prompt: "${prompt}" }) { warnings } }`,
+            }),
+          }).then((answer) => answer.text()),
+        prompt,
+      )
+    await page.getByRole('button', { name: 'Turn on' }).waitFor()
+    expect((await state()).asked).toBe(0)
+    await page.getByRole('button', { name: 'Turn on' }).click()
+    await page.getByRole('button', { name: 'Turn off' }).waitFor()
+    expect((await state()).asked).toBe(1)
+    await ask('Call me')
+    await page.waitForFunction(() =>
+      (window as unknown as { told: string[] }).told.some((each) =>
+        /waits for an answer: Call me/.test(each),
+      ),
+    )
+    await page.getByRole('button', { name: 'Turn off' }).click()
+    await page.getByRole('button', { name: 'Turn on' }).waitFor()
+    await context.close()
   })
 
   it('says in sentences what is refused, and what would mend it', async () => {

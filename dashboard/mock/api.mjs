@@ -25,6 +25,50 @@ const requestOf = ({ id, ask, askedAt }) => ({
   options: ask.options ?? [],
 })
 
+const strings = (value) =>
+  typeof value === 'string'
+    ? [value]
+    : value && typeof value === 'object'
+      ? Object.values(value).flatMap(strings)
+      : []
+
+const matches = ({ kind, payload }, wanted) =>
+  (!wanted.kind || kind === wanted.kind) &&
+  (!wanted.run || payload.run === wanted.run) &&
+  (!wanted.text || strings(payload).some((text) => text.toLowerCase().includes(wanted.text.toLowerCase())))
+
+/** Numbered lines of 64 bytes each, as many as the process wrote: nothing of it is kept. */
+function outputOf(session, exec, from, most) {
+  const size = session.outputs.get(exec)
+  if (size === undefined) throw refuse('NOT_FOUND', `r/${session.number} has no exec ${exec}.`)
+  const [begin, to] = [Math.floor(from / 64), Math.min(size, Math.floor((from + most) / 64) * 64) / 64]
+  const line = (n) =>
+    `${`${n}`.padStart(9, '0')} ${'·-'.repeat(17)}`.slice(0, 46).padEnd(46, '-').concat('\n')
+  const text = Array.from({ length: Math.max(0, to - begin) }, (_, index) => line(begin + index)).join('')
+  return { text, from: begin * 64, to: to * 64, size }
+}
+
+const STATES = ['waiting', 'planning', 'executing', 'working', 'queued', 'planned', 'failed', 'completed']
+
+function searched(text) {
+  const words = (text.match(/[^\s"]*"[^"]*"?|[^\s"]+/g) ?? []).map((word) =>
+    word.replaceAll('"', '').toLowerCase(),
+  )
+  for (const word of words)
+    if (word.startsWith('state:') && !STATES.includes(word.slice(6)))
+      throw refuse('BAD_REQUEST', `no session can be \`${word.slice(6)}\``, {
+        mend: `\`state:\` takes one of: ${STATES.join(', ')}`,
+      })
+  const has = (session, word) => {
+    const [key, value] = word.split(':')
+    if (key === 'state') return session.phase.kind.toLowerCase() === value
+    if (key === 'repo') return session.repository.includes(value)
+    if (key === 'author') return session.requester.name.toLowerCase().includes(value)
+    return `${session.title} ${session.prompt}`.toLowerCase().includes(word)
+  }
+  return (session) => words.every((word) => has(session, word))
+}
+
 const viewOf = (session) => ({
   ...session,
   lastEvent: session.lastEvent,
@@ -32,10 +76,13 @@ const viewOf = (session) => ({
   runbook: ({ version }) => (version ? session.versions[version - 1] : session.versions.at(-1)) ?? null,
   steps: session.steps,
   openRequests: session.requests.map(requestOf),
-  events: ({ after, first }) => ({
-    nodes: session.log.slice(after, after + first),
-    hasMore: session.log.length > after + first,
-  }),
+  events: ({ after, first, matching }) => {
+    const wanted = session.log.slice(after).filter((event) => matches(event, matching ?? {}))
+    const nodes = wanted.slice(0, first)
+    const hasMore = wanted.length > first
+    return { nodes, hasMore, reached: hasMore ? nodes.at(-1).number : Math.max(after, session.log.length) }
+  },
+  output: ({ exec, from, most }) => outputOf(session, exec, from, most),
   diff: DIFF,
 })
 
@@ -149,9 +196,10 @@ export function api(world) {
       const session = world.sessions.find((each) => each.number === number)
       return session ? view(session) : null
     },
-    sessions: ({ first, archived }) => {
+    sessions: ({ first, archived, search }) => {
+      const wanted = searched(search ?? '')
       const nodes = world.sessions
-        .filter((each) => each.archived === archived)
+        .filter((each) => each.archived === archived && wanted(each))
         .reverse()
         .slice(0, first)
         .map(lineOf)

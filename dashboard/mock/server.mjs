@@ -166,9 +166,16 @@ export async function serve({
         return response.end(csv)
       }
       if (where.startsWith('/auth/')) return await auth(request, response, where)
-      // For tests: cut every connection; begin anew.
+      // For tests: cut every connection; make a long log; begin anew.
       if (where === '/mock/drop') {
         for (const socket of sockets.clients) socket.terminate()
+        return answer(response, 204)
+      }
+      if (where === '/mock/fill') {
+        const { session, count, kind } = await bodyOf(request)
+        const found = world.sessions.find((each) => each.number === session)
+        if (kind === 'output') found.checks(count)
+        else found.fill(count, kind)
         return answer(response, 204)
       }
       if (where === '/mock/reset') {
@@ -201,6 +208,8 @@ export async function serve({
     },
     sockets,
   )
+  // A busy machine may ask again on a connection much later; one that is just being closed would fail it.
+  server.keepAliveTimeout = 120_000
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${server.address().port}`
   world.url = url

@@ -44,6 +44,8 @@ export class Session {
     this.listeners = new Set()
     this.present = []
     this.presentListeners = new Set()
+    /** What processes wrote, in bytes. */
+    this.outputs = new Map()
     this.playing = Promise.resolve()
     this.stopping = false
   }
@@ -442,6 +444,58 @@ export class Session {
       pull_request: pullRequest,
       title,
     })
+  }
+
+  /** So many events at once, for tests of long logs. */
+  fill(count, kind) {
+    const run = this.startRun('answer')
+    const long = 'output '.repeat(2_340)
+    for (let n = 1; n <= count; n++) {
+      if (kind === 'notes') this.emit({ type: 'note', level: 'info', text: `note ${n}` })
+      else if (kind === 'messages')
+        this.emit({
+          type: 'message',
+          from: AGENT,
+          run: run.id,
+          text: `message ${n}\n\n${'more '.repeat(n % 5)}`,
+        })
+      else if (kind === 'text') this.emit({ type: 'text', run: run.id, delta: `word${n} ` })
+      else if (kind === 'calls' && n % 2 === 1)
+        this.emit({
+          type: 'tool_started',
+          run: run.id,
+          call: `c${n}`,
+          tool: 'Bash',
+          kind: 'execute',
+          title: `call ${n}`,
+          input: { command: `call ${n}` },
+        })
+      else if (kind === 'calls')
+        this.emit({ type: 'tool_finished', run: run.id, call: `c${n - 1}`, ok: true, output: long })
+    }
+  }
+
+  /** A check that writes so many bytes. */
+  checks(size) {
+    const run = this.startRun('answer')
+    const exec = randomUUID()
+    this.outputs.set(exec, size)
+    const piece = 256 << 10
+    for (let from = 0; from < size; from += piece)
+      this.emit({ type: 'output', run: run.id, exec, from, to: Math.min(size, from + piece) })
+    this.emit({
+      type: 'check_result',
+      run: run.id,
+      step: null,
+      name: 'everything',
+      command: 'make check',
+      exit_code: 0,
+      duration_ms: 2310,
+      killed: null,
+      log: 'b3:00',
+      tail: 'the end of it\n',
+    })
+    this.runState(run, 'SUCCEEDED')
   }
 
   message(person, text) {

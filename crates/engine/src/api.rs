@@ -39,6 +39,9 @@ pub enum Command {
         /// Only those of the repository with this name.
         #[serde(default)]
         repository: Option<String>,
+        /// Only those that this finds: words, and `state:`, `author:`, `repo:` and `branch:` before others.
+        #[serde(default)]
+        search: Option<String>,
     },
     /// Sessions of one repository with everything about them, newest first. Answers with [`Reply::Overview`].
     Overview(Overview),
@@ -56,7 +59,18 @@ pub enum Command {
         /// At most this many.
         limit: i64,
     },
-    /// The stored bytes of an exec's output. Answers with [`Reply::Text`] (invalid UTF-8 replaced).
+    /// Events above a number that match. Answers with [`Reply::Found`].
+    FindEvents {
+        /// Which session.
+        session: SessionNumber,
+        /// The number up to which the caller has looked.
+        after: i64,
+        /// At most this many.
+        limit: i64,
+        /// What they must have.
+        matching: crate::EventFilter,
+    },
+    /// A part of what a process wrote. Answers with [`Reply::Output`].
     Output {
         /// Which session.
         session: SessionNumber,
@@ -64,6 +78,8 @@ pub enum Command {
         exec: domain::ExecId,
         /// From this offset.
         from: u64,
+        /// At most so many bytes.
+        most: u64,
     },
     /// Says something to a session: a question, a wish for the plan. Answers with [`Reply::Queued`].
     Message {
@@ -467,6 +483,17 @@ pub enum Reply {
     Session(Box<SessionView>),
     /// Events in order.
     Events(Vec<Event>),
+    /// Events that match, in order, and how far the log was looked through.
+    Found {
+        /// Those that were found.
+        events: Vec<Event>,
+        /// The number of the last event that was looked at: ask on from there.
+        reached: i64,
+        /// True when there are more to look at.
+        more: bool,
+    },
+    /// A part of what a process wrote.
+    Output(crate::OutputPart),
     /// What was put into the queue, in order: for steps their numbers, else the action's kind.
     Queued(Vec<String>),
     /// What was stopped; nothing when nothing ran.

@@ -18,6 +18,7 @@ mod heads;
 mod home;
 mod janitor;
 mod kept;
+mod looked;
 mod markup;
 #[cfg(test)]
 mod nowhere;
@@ -30,6 +31,7 @@ mod prompt;
 mod publish;
 mod queue;
 mod rights;
+mod search;
 mod seen;
 mod selection;
 mod settings;
@@ -51,6 +53,7 @@ pub use api::{
 };
 pub use backend::Backend;
 pub use engine::{Engine, Parts};
+pub use looked::{EventFilter, OutputPart};
 pub use personas::default_instructions;
 pub use problem::{Problem, ProblemCode};
 pub use rights::{Right, may};

@@ -6,6 +6,7 @@ mod cloning;
 mod done;
 mod following;
 mod knowledge;
+mod looking;
 mod merging;
 mod noticing;
 mod publishing;
@@ -85,10 +86,10 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         }
         Command::Repositories => Ok(Reply::Repositories(shared.store.repositories(shared.account.id).await?)),
         Command::CreateSession(new) => sessions::create(shared, &user, new).await,
-        Command::Sessions { archived, all, limit, before, repository } => {
+        Command::Sessions { archived, all, limit, before, repository, search } => {
             let filter =
                 SessionFilter { archived: (!all).then_some(archived), before, limit, ..SessionFilter::default() };
-            views::sessions(shared, filter, repository.as_deref()).await
+            views::sessions(shared, filter, repository.as_deref(), search.as_deref()).await
         }
         Command::Overview(wanted) => views::overview(shared, wanted).await,
         Command::Spec { session } => views::spec(shared, session).await,
@@ -108,7 +109,10 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
             let session = shared.session(session).await?;
             Ok(Reply::Events(shared.store.events(session.id, after, limit.clamp(1, 1000)).await?))
         }
-        Command::Output { session, exec, from } => views::output(shared, session, exec, from).await,
+        Command::FindEvents { session, after, limit, matching } => {
+            looking::find(shared, session, after, limit, &matching).await
+        }
+        Command::Output { session, exec, from, most } => looking::output(shared, session, exec, from, most).await,
         Command::Message { session, text } => steering::message(shared, &user, session, &text).await,
         Command::Execute { session, what } => steering::execute(shared, &user, session, &what, None).await,
         Command::Stop { session } => steering::stop(shared, session).await,

@@ -59,6 +59,7 @@ impl Command {
             | Self::Session { .. }
             | Self::Spec { .. }
             | Self::Events { .. }
+            | Self::FindEvents { .. }
             | Self::Output { .. }
             | Self::Versions { .. }
             | Self::Diff { .. }

@@ -45,6 +45,7 @@ impl Command {
             | Self::Session { .. }
             | Self::Spec { .. }
             | Self::Events { .. }
+            | Self::FindEvents { .. }
             | Self::Output { .. }
             | Self::Versions { .. }
             | Self::Diff { .. }

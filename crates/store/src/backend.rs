@@ -134,6 +134,13 @@ pub trait SessionRows {
     async fn pulse(&mut self, account: AccountId) -> Result<i64>;
     /// Newest first; the filter's limit is taken as it is.
     async fn sessions(&mut self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>>;
+    /// The branches of changes of the sessions with these numbers, each of the two included.
+    async fn branches(
+        &mut self,
+        account: AccountId,
+        oldest: SessionNumber,
+        newest: SessionNumber,
+    ) -> Result<Vec<(SessionId, String)>>;
     /// Takes `count` event numbers and holds back other transactions of the session: the newest number after it.
     async fn take_event_numbers(&mut self, id: SessionId, count: i64) -> Result<Option<i64>>;
     /// Writes title, version, usage and whether it is archived.
@@ -201,8 +208,8 @@ pub trait RunRows {
     async fn add_output(&mut self, new: &OutputChunk) -> Result<()>;
     /// The chunk that starts at exactly `from`.
     async fn output_at(&mut self, exec: ExecId, from: u64) -> Result<Option<OutputChunk>>;
-    /// The chunks that end after `from`.
-    async fn output(&mut self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>>;
+    /// The chunks that end after `from` and begin before `to`, in order.
+    async fn output(&mut self, exec: ExecId, from: u64, to: u64) -> Result<Vec<OutputChunk>>;
     async fn put_transcript(&mut self, agent_session: Uuid, blob: BlobHash) -> Result<()>;
     async fn transcript(&mut self, agent_session: Uuid) -> Result<Option<BlobHash>>;
 }

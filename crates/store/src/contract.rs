@@ -1,6 +1,6 @@
 //! What the rooms above may ask of the store.
 
-use crate::{Audit, StoreError, library::Library, pull_request::PullRequests};
+use crate::{Audit, FoundSessions, SessionSearch, StoreError, library::Library, pull_request::PullRequests};
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, Event, EventPayload, ExecId,
@@ -83,6 +83,9 @@ pub trait Store: PullRequests + Library + Audit + Send + Sync {
     /// The account's sessions, newest first.
     async fn sessions(&self, account: AccountId, filter: &SessionFilter) -> Result<Vec<Session>, StoreError>;
 
+    /// The account's sessions that match, newest first; of a bounded number of them.
+    async fn find_sessions(&self, account: AccountId, search: &SessionSearch) -> Result<FoundSessions, StoreError>;
+
     /// The one door: checks the fence, applies every write in order, appends the events, or changes nothing.
     ///
     /// Errors: [`StoreError::Fenced`] when the lease's epoch is no longer `fence`'s; [`StoreError::Stale`] when a state
@@ -150,8 +153,11 @@ pub trait Store: PullRequests + Library + Audit + Send + Sync {
     /// Every line that was journaled for an exec's stdin, in order.
     async fn stdin_journal(&self, exec: ExecId) -> Result<Vec<StdinLine>, StoreError>;
 
-    /// The stored chunks of an exec's output that touch `from..`, in order.
-    async fn output(&self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>, StoreError>;
+    /// An exec of a session; none when it is another session's.
+    async fn exec(&self, session: SessionId, id: ExecId) -> Result<Option<ExecRow>, StoreError>;
+
+    /// The stored chunks of an exec's output that touch `from..to`, in order.
+    async fn output(&self, exec: ExecId, from: u64, to: u64) -> Result<Vec<OutputChunk>, StoreError>;
 
     /// What was noted under `key` by [`Write::Journal`].
     async fn journal(&self, session: SessionId, key: &str) -> Result<Option<serde_json::Value>, StoreError>;

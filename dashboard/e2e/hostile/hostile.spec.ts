@@ -27,12 +27,15 @@ async function plant(page: Page, vectors: readonly string[], only?: (text: strin
     if (variables?.repository !== undefined) Object.assign(variables, { repository: 'backend', number: 17 })
     if (variables?.version !== undefined) variables.version = 1
     const response = await route.fetch({ postData: JSON.stringify({ query, variables }) })
-    const answer = (await response.json()) as { data?: { session?: { events?: unknown }; viewer?: unknown } }
-    if (answer.data?.session?.events) {
-      const after = Number(variables.after)
-      const all = only ? only(vectors[0] ?? '') : logOf(vectors, 'person')
-      const nodes = all.slice(after, after + 500)
-      answer.data.session.events = { nodes, hasMore: after + 500 < all.length }
+    const answer = (await response.json()) as {
+      data?: { session?: { events?: unknown; lastEvent?: number }; viewer?: unknown }
+    }
+    const all = only ? only(vectors[0] ?? '') : logOf(vectors, 'person')
+    if (/^\s*query Newest/.test(query)) answer.data = { session: { lastEvent: all.length } }
+    else if (answer.data?.session?.events) {
+      const to = Number(variables.after) + Number(variables.first)
+      const nodes = all.slice(Number(variables.after), to)
+      answer.data.session.events = { nodes, hasMore: to < all.length }
     } else if (!only) answer.data = planted(answer.data, vectors) as typeof answer.data
     await route.fulfill({ response, json: answer })
   })
@@ -102,8 +105,6 @@ const VIEWS: readonly [address: string, ready: string][] = [
 
 /** Opens all that is folded. */
 async function unfold(page: Page) {
-  for (const earlier = page.getByRole('button', { name: /Show earlier/ }); (await earlier.count()) > 0; )
-    await earlier.first().click()
   await page.evaluate(async () => {
     const frame = () => new Promise(requestAnimationFrame)
     for (const details of document.querySelectorAll('details')) details.open = true
@@ -113,6 +114,31 @@ async function unfold(page: Page) {
     }
     await frame()
   })
+}
+
+/** Looks at every part of the conversation, since only what is in sight is in the page; how many entries there were. */
+async function wholeOf(page: Page, look: () => Promise<void>): Promise<number> {
+  const box = page.locator('.feed')
+  if ((await box.count()) === 0) {
+    await look()
+    return 0
+  }
+  await page.setViewportSize({ width: 850, height: 4_000 })
+  const met = new Set<string>()
+  await box.evaluate((box) => box.scrollTo({ top: 0 }))
+  for (;;) {
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))))
+    await look()
+    for (const id of await box.locator('article').evaluateAll((all) => all.map(({ id }) => id))) met.add(id)
+    const isEnd = await box.evaluate((box) => {
+      const before = box.scrollTop
+      box.scrollTop += box.clientHeight * 0.8
+      return box.scrollTop === before
+    })
+    if (isEnd) break
+  }
+  await page.setViewportSize({ width: 850, height: 900 })
+  return met.size
 }
 
 const CHUNK = 12
@@ -134,6 +160,7 @@ describe('what an enemy writes', () => {
       await plant(page, CORPUS.slice(from, from + CHUNK))
       page.setDefaultTimeout(15_000)
       const all: string[] = []
+      let entries = 0
       for (const [address, ready] of VIEWS) {
         await page.goto(address)
         await page
@@ -144,9 +171,13 @@ describe('what an enemy writes', () => {
             const seen = ((await page.locator('body').textContent()) ?? '').slice(0, 500)
             throw new Error(`${address} is not drawn: ${seen}\n${troubles.join('\n')}`, { cause })
           })
-        await unfold(page)
-        for (const finding of await findings(page)) all.push(`${address} ${finding}`)
+        const seen = await wholeOf(page, async () => {
+          await unfold(page)
+          for (const finding of await findings(page)) all.push(`${address} ${finding}`)
+        })
+        if (address.endsWith('talk')) entries = seen
       }
+      expect(entries).toBeGreaterThan(100)
       await page.keyboard.press('Control+k')
       await page.getByRole('combobox', { name: 'Search sessions and commands' }).waitFor()
       for (const finding of await findings(page)) all.push(`palette ${finding}`)

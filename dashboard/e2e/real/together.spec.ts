@@ -131,8 +131,10 @@ async function rowsOf(page: Page): Promise<string[]> {
     const frame = () => new Promise(requestAnimationFrame)
     for (let top = 0; ; top += box.clientHeight / 2) {
       box.scrollTop = top
-      await frame()
-      await frame()
+      do {
+        await frame()
+        await frame()
+      } while (box.querySelector('.event-soon'))
       for (const row of box.querySelectorAll('.event')) {
         const [number, , kind, told] = [...(row.querySelector('button')?.children ?? [])].map(
           (part) => part.textContent ?? '',
@@ -145,6 +147,26 @@ async function rowsOf(page: Page): Promise<string[]> {
   })
 }
 
+/** The entries of the conversation from the first to the last; only those that one looks at are in the page. */
+async function entriesOf(page: Page) {
+  await page.keyboard.press('g')
+  await page.keyboard.press('b')
+  const feed = page.getByRole('log', { name: 'Conversation' })
+  await feed.locator('#e1').waitFor()
+  return feed.evaluate(async (box) => {
+    const met = new Map<string, string>()
+    // What is below is fetched when one comes near to it.
+    for (let still = 0; still < 20; ) {
+      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, still > 0 ? 25 : 0)))
+      for (const each of box.querySelectorAll('article')) met.set(each.id, each.textContent ?? '')
+      const before = box.scrollTop
+      box.scrollTop += box.clientHeight / 2
+      still = box.scrollTop === before ? still + 1 : 0
+    }
+    return [...met].map(([id, text]) => ({ id, text }))
+  })
+}
+
 /** Both ways of looking at the log show what the server has, nothing more, nothing twice. */
 async function expectWhole(page: Page) {
   const events = await logOf(page)
@@ -152,16 +174,14 @@ async function expectWhole(page: Page) {
   await page.getByText(`${events.length} of ${events.length}`).waitFor()
   expect(await rowsOf(page)).toEqual(events.map((event) => `${event.number} ${event.kind} ${summary(event)}`))
 
-  const feed = page.getByRole('log', { name: 'Conversation' })
-  for (const earlier = feed.getByRole('button', { name: /Show earlier/ }); (await earlier.count()) > 0; )
-    await earlier.click()
   const rows = fold(extend(EMPTY, events).entries)
-  const shown = await feed.locator('article').evaluateAll((all) => all.map((article) => article.id))
-  expect(shown).toEqual(rows.map((row) => `e${row.key}`))
-  for (const row of rows) {
+  const shown = await entriesOf(page)
+  expect(shown.map(({ id }) => id)).toEqual(rows.map((row) => `e${row.key}`))
+  for (const [index, row] of rows.entries()) {
     if (row.kind === 'reads' || row.entry.kind !== 'message') continue
-    const text = (await feed.locator(`#e${row.key}`).textContent())?.replaceAll(/\s+/g, ' ')
-    expect(text).toContain(row.entry.text.trim().replaceAll(/\s+/g, ' '))
+    expect(shown[index]?.text.replaceAll(/\s+/g, ' ')).toContain(
+      row.entry.text.trim().replaceAll(/\s+/g, ' '),
+    )
   }
 }
 

@@ -9,15 +9,15 @@ import {
   useRef,
   useState,
 } from 'react'
+import { useSettled } from '../ui/hooks'
 import { phaseLook, State } from '../ui/State'
 import { Text } from '../ui/Text'
 import { useAllCommands } from './commands'
 import { Keys } from './HelpSheet'
-import { sessionsQuery } from './queries'
+import { type SessionLine, sessionsQuery } from './queries'
 
 interface Item {
   id: string
-  words: string
   line: ReactNode
   run: () => void
 }
@@ -29,11 +29,18 @@ export const matches = (words: string, query: string): boolean =>
     .split(/\s+/)
     .every((word) => words.toLowerCase().includes(word))
 
+const sessionWords = ({ number, title, repository }: SessionLine): string =>
+  `r/${number} ${title} ${repository}`
+
 export function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate()
   const commands = useAllCommands()
-  const sessions = useQuery(sessionsQuery()).data?.nodes ?? []
   const [query, setQuery] = useState('')
+  const recent = useQuery(sessionsQuery()).data?.nodes ?? []
+  // Older ones, and those that have the words in their request, are found by the server.
+  const search = useSettled(query.trim(), 200)
+  const found =
+    useQuery({ ...sessionsQuery(false, search, 20), enabled: search.length > 1 }).data?.nodes ?? []
   const [at, setAt] = useState(0)
   const id = useId()
   const dialog = useRef<HTMLDialogElement>(null)
@@ -51,10 +58,9 @@ export function Palette({ onClose }: { onClose: () => void }) {
 
   const items: Item[] = [
     ...commands
-      .filter((command) => command.id !== 'palette')
+      .filter(({ id, group, title }) => id !== 'palette' && matches(`${group} ${title}`, query))
       .map((command) => ({
         id: command.id,
-        words: `${command.group} ${command.title}`,
         line: (
           <>
             <span className="grow clip">{command.title}</span>
@@ -63,23 +69,27 @@ export function Palette({ onClose }: { onClose: () => void }) {
         ),
         run: command.run,
       })),
-    ...sessions.map((session) => ({
-      id: `r${session.number}`,
-      words: `r/${session.number} ${session.title} ${session.repository}`,
-      line: (
-        <>
-          <State look={phaseLook(session.phase)} />
-          <span className="grow clip">
-            <Text>{session.title}</Text>
-          </span>
-          <span className="muted small">
-            <Text>{session.repository}</Text> · r/{session.number}
-          </span>
-        </>
-      ),
-      run: () => void navigate({ to: '/r/$number', params: { number: session.number } }),
-    })),
-  ].filter((item) => matches(item.words, query))
+    ...[
+      ...recent.filter((session) => matches(sessionWords(session), query)),
+      ...(search === query.trim() ? found : []),
+    ]
+      .filter((session, index, all) => all.findIndex(({ number }) => number === session.number) === index)
+      .map((session) => ({
+        id: `r${session.number}`,
+        line: (
+          <>
+            <State look={phaseLook(session.phase)} />
+            <span className="grow clip">
+              <Text>{session.title}</Text>
+            </span>
+            <span className="muted small">
+              <Text>{session.repository}</Text> · r/{session.number}
+            </span>
+          </>
+        ),
+        run: () => void navigate({ to: '/r/$number', params: { number: session.number } }),
+      })),
+  ]
   const chosen = Math.min(at, items.length - 1)
 
   const keys = (event: KeyboardEvent) => {

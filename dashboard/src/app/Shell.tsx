@@ -11,6 +11,7 @@ import { State, WAITS } from '../ui/State'
 import { marked } from '../ui/safe-text'
 import { Text } from '../ui/Text'
 import { Toasts } from '../ui/toast'
+import { useAttention } from './attention'
 import { Banner } from './Banner'
 import { listenForKeys, useCommands } from './commands'
 import { HelpSheet } from './HelpSheet'
@@ -53,6 +54,7 @@ export function Shell() {
   const [open, setOpen] = useState<'palette' | 'help' | null>(null)
   const theme = useTheme()
   useFreshLists()
+  useAttention()
   useEffect(listenForKeys, [])
   const path = useRouterState({ select: (state) => state.location.pathname })
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new page is the reason to close

@@ -50,8 +50,8 @@ export const viewerQuery = queryOptions({
 })
 
 const SESSIONS = graphql(`
-  query Sessions($first: Int!, $after: String, $archived: Boolean!) {
-    sessions(first: $first, after: $after, archived: $archived) {
+  query Sessions($first: Int!, $after: String, $archived: Boolean!, $search: String) {
+    sessions(first: $first, after: $after, archived: $archived, search: $search) {
       nodes {
         number title repository completed total cost createdAt archived
         phase { kind step action message reason }
@@ -63,10 +63,13 @@ const SESSIONS = graphql(`
 
 export type SessionLine = ResultOf<typeof SESSIONS>['sessions']['nodes'][number]
 
-export const sessionsQuery = (archived = false, first = 50) =>
+/** Sessions, newest first; those that a search finds when there is one. */
+export const sessionsQuery = (archived = false, search = '', first = 50) =>
   queryOptions({
-    queryKey: ['sessions', archived, first],
-    queryFn: async () => (await request(SESSIONS, { first, after: null, archived })).sessions,
+    queryKey: ['sessions', archived, search, first],
+    queryFn: async () =>
+      (await request(SESSIONS, { first, after: null, archived, search: search === '' ? null : search }))
+        .sessions,
   })
 
 const PEOPLE = graphql(`

@@ -62,11 +62,22 @@ const inside = createRoute({
   component: Shell,
 })
 
+export interface HomeSearch {
+  archived?: boolean
+  /** What is looked for. */
+  q?: string
+}
+
+/** A number that somebody looks for comes as a number. */
+const homeSearch = ({ archived, q }: Record<string, unknown>): HomeSearch => ({
+  ...(archived === true ? { archived } : {}),
+  ...((typeof q === 'string' && q !== '') || typeof q === 'number' ? { q: String(q) } : {}),
+})
+
 const homeRoute = createRoute({
   getParentRoute: () => inside,
   path: '/',
-  validateSearch: (search: Record<string, unknown>): { archived?: boolean } =>
-    search.archived === true ? { archived: true } : {},
+  validateSearch: homeSearch,
   component: Home,
 })
 

@@ -89,6 +89,9 @@ function overwritten(text: string): string {
     .join('\n')
 }
 
+/** So many changes of colour are drawn; each is an element, and nobody reads what changes more often. */
+const MOST_SPANS = 2_000
+
 export function ansi(source: string): Span[] {
   const text = overwritten(source)
   const spans: Span[] = []
@@ -98,7 +101,7 @@ export function ansi(source: string): Span[] {
     if (piece === '') return
     const style = classes(look)
     const before = spans.at(-1)
-    if (before?.style === style) before.text += piece
+    if (before && (before.style === style || spans.length >= MOST_SPANS)) before.text += piece
     else spans.push({ text: piece, style })
   }
   for (const match of text.matchAll(ESCAPES)) {

@@ -23,6 +23,11 @@ export function count(n: number): string {
   return n < 1_000_000 ? `${(n / 1_000).toFixed(n < 10_000 ? 1 : 0)} k` : `${(n / 1_000_000).toFixed(1)} M`
 }
 
+export function bytes(n: number): string {
+  if (n < 1_024) return `${n} B`
+  return n < 1 << 20 ? `${(n / 1_024).toFixed(1)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`
+}
+
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' })

@@ -1,4 +1,4 @@
-import { useEffect, useSyncExternalStore } from 'react'
+import { useEffect, useState, useSyncExternalStore } from 'react'
 
 const clocks = new Map<number, { now: number; listeners: Set<() => void>; timer: number }>()
 
@@ -29,9 +29,24 @@ export function useNow(every: number): number {
   )
 }
 
+let titled = ''
+let counted = 0
+
+function showTitle() {
+  const words = titled ? `${titled} · Runyard` : 'Runyard'
+  document.title = counted > 0 ? `(${counted}) ${words}` : words
+}
+
+/** What stands before the title of every page: how much waits for the person. */
+export function setTitleCount(count: number) {
+  counted = count
+  showTitle()
+}
+
 export function useTitle(title: string) {
   useEffect(() => {
-    document.title = title ? `${title} · Runyard` : 'Runyard'
+    titled = title
+    showTitle()
   }, [title])
 }
 
@@ -45,4 +60,14 @@ export function useMedia(query: string): boolean {
     },
     () => window.matchMedia(query).matches,
   )
+}
+
+/** A value once it has stayed the same for so many milliseconds. */
+export function useSettled<T>(value: T, milliseconds: number): T {
+  const [settled, setSettled] = useState(value)
+  useEffect(() => {
+    const timer = window.setTimeout(() => setSettled(value), milliseconds)
+    return () => window.clearTimeout(timer)
+  }, [value, milliseconds])
+  return settled
 }

@@ -39,10 +39,17 @@ function nameOf(char: string): string {
   return NAMES[code] ? `${hex} ${NAMES[code]}` : hex
 }
 
+/** So many are elements of their own with their name; what comes after them is marked in the text. */
+const MOST_PIECES = 2_000
+
 export function pieces(text: string): Piece[] {
   const found: Piece[] = []
   let from = 0
   for (const match of text.matchAll(HIDDEN)) {
+    if (found.length >= MOST_PIECES) {
+      found.push({ text: marked(text.slice(from)), hidden: undefined })
+      return found
+    }
     if (match.index > from) found.push({ text: text.slice(from, match.index), hidden: undefined })
     found.push({ text: nameOf(match[0]).split(' ', 1)[0] ?? '', hidden: nameOf(match[0]) })
     from = match.index + match[0].length

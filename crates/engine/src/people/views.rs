@@ -2,26 +2,31 @@
 
 use crate::{
     Overview, Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, carried,
+    search::Search,
     selection::is_below,
     shared::{Shared, spec_of},
     waits::Waits,
 };
 use domain::{
-    ActionKind, ActionState, Change, ExecId, RequestState, Run, RunId, RunState, RunbookVersion, Session, SessionId,
-    SessionNumber, Step, StepId, StepState, Usage,
+    ActionKind, ActionState, Change, RepositoryId, RequestState, Run, RunId, RunState, RunbookVersion, Session,
+    SessionId, SessionNumber, Step, StepId, StepState, Usage,
 };
 use forge::{DiffLimits, Forge};
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
-use store::SessionFilter;
+use store::{SessionFilter, SessionSearch};
+
+/// Most sessions whose state is worked out for one search.
+const LOOKED_AT: usize = 2_000;
 
 /// Most times that a session is read for one view of it.
 const READS: usize = 3;
 
-/// A list of sessions, newest first, of the repository with this name or of all.
+/// A list of sessions, newest first, of the repository with this name or of all, of those that a search finds or of all.
 pub(super) async fn sessions(
     shared: &Shared,
     filter: SessionFilter,
     repository: Option<&str>,
+    search: Option<&str>,
 ) -> Result<Reply, Problem> {
     let known = shared.store.repositories(shared.account.id).await?;
     let repository = match repository {
@@ -36,24 +41,78 @@ pub(super) async fn sessions(
         None => None,
     };
     let filter = SessionFilter { repository, limit: filter.limit.clamp(0, 1000), ..filter };
-    let repositories: HashMap<_, _> = known.into_iter().map(|repository| (repository.id, repository.name)).collect();
+    let names: HashMap<_, _> = known.into_iter().map(|repository| (repository.id, repository.name)).collect();
+    if let Some(text) = search {
+        return found(shared, filter, &Search::parse(text)?, &names).await.map(Reply::Sessions);
+    }
     let mut lines = Vec::new();
-    for found in shared.store.sessions(shared.account.id, &filter).await? {
-        let (phase, steps) = standing(shared, found.id).await?;
-        let leaves = || steps.iter().filter(|step| step.leaf);
-        lines.push(SessionLine {
-            number: found.number,
-            title: found.title,
-            repository: repositories.get(&found.repository).cloned().unwrap_or_default(),
-            completed: leaves().filter(|step| step.state.is_completed()).count(),
-            total: leaves().count(),
-            phase,
-            cost: found.usage.cost,
-            created_at: found.created_at,
-            archived: found.archived,
-        });
+    for session in shared.store.sessions(shared.account.id, &filter).await? {
+        lines.push(line(shared, session, &names).await?);
     }
     Ok(Reply::Sessions(lines))
+}
+
+/// The sessions that a search finds.
+async fn found(
+    shared: &Shared,
+    filter: SessionFilter,
+    search: &Search,
+    names: &HashMap<RepositoryId, String>,
+) -> Result<Vec<SessionLine>, Problem> {
+    let wanted = usize::try_from(filter.limit).unwrap_or(0).max(1);
+    let mut lines = Vec::new();
+    let mut asked = SessionSearch {
+        archived: filter.archived,
+        repository: filter.repository,
+        before: filter.before,
+        words: search.words.clone(),
+        repositories: search.repositories.clone(),
+        authors: search.authors.clone(),
+        branches: search.branches.clone(),
+        limit: filter.limit.max(1),
+    };
+    let mut looked_at = 0;
+    loop {
+        let part = shared.store.find_sessions(shared.account.id, &asked).await?;
+        looked_at += part.sessions.len();
+        for session in part.sessions {
+            // Where a session stands is worked out from its parts, so it is asked of those only that have all else.
+            let line = line(shared, session, names).await?;
+            if search.wants(&line.phase) {
+                lines.push(line);
+            }
+            if lines.len() == wanted {
+                return Ok(lines);
+            }
+        }
+        let Some(reached) = part.reached else { return Ok(lines) };
+        if looked_at >= LOOKED_AT {
+            let told = format!("more than {LOOKED_AT} sessions have all of this but the state");
+            return Err(Problem::new(ProblemCode::BadRequest, told)
+                .mend("say more of what is looked for: a word of the title, `author:`, or `repo:`"));
+        }
+        asked.before = Some(reached);
+    }
+}
+
+async fn line(
+    shared: &Shared,
+    session: Session,
+    names: &HashMap<RepositoryId, String>,
+) -> Result<SessionLine, Problem> {
+    let (phase, steps) = standing(shared, session.id).await?;
+    let leaves = || steps.iter().filter(|step| step.leaf);
+    Ok(SessionLine {
+        number: session.number,
+        title: session.title,
+        repository: names.get(&session.repository).cloned().unwrap_or_default(),
+        completed: leaves().filter(|step| step.state.is_completed()).count(),
+        total: leaves().count(),
+        phase,
+        cost: session.usage.cost,
+        created_at: session.created_at,
+        archived: session.archived,
+    })
 }
 
 /// Where a session stands, and nothing else of it: a list reads this of each of its sessions.
@@ -250,27 +309,6 @@ fn phase_of(
     }
 }
 
-/// The stored bytes of an exec of this session.
-pub(super) async fn output(shared: &Shared, session: SessionNumber, exec: ExecId, from: u64) -> Result<Reply, Problem> {
-    let session = shared.session(session).await?;
-    let mut own = false;
-    for run in shared.store.runs(session.id).await? {
-        own |= shared.store.execs(run.id).await?.iter().any(|row| row.id == exec);
-    }
-    if !own {
-        return Err(Problem::new(ProblemCode::NotFound, format!("{} has no exec {exec}", session.number)));
-    }
-    let mut bytes = Vec::new();
-    for chunk in shared.store.output(exec, from).await? {
-        let stored = shared.store.blob(chunk.blob).await?.ok_or_else(|| {
-            Problem::new(ProblemCode::Internal, format!("the output {}..{} of {exec} is lost", chunk.from, chunk.to))
-        })?;
-        let skip = usize::try_from(from.saturating_sub(chunk.from)).unwrap_or(usize::MAX).min(stored.len());
-        bytes.extend_from_slice(&stored[skip..]);
-    }
-    Ok(Reply::Text(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
 /// What a session, or the last run of one of its steps, changed. The work of a failed run is shown as well.
 pub(super) async fn diff(shared: &Shared, session: SessionNumber, step: Option<&str>) -> Result<Reply, Problem> {
     let session = shared.session(session).await?;
@@ -345,6 +383,39 @@ mod tests {
         house.store.commit(session.id, Fence::Open, &[], &[note], house.clock_now()).await.expect("committed");
         let view = super::session(&shared, session.clone()).await.expect("a view");
         assert_eq!(view.session.last_event, session.last_event + 1);
+    }
+
+    #[tokio::test]
+    async fn a_search_finds_by_words_and_by_where_a_session_stands() {
+        let house = House::new().await;
+        for _ in 0..3 {
+            house.session(1).await;
+        }
+        let shared = house.server("people").await;
+        let queue = house.session(1).await.id;
+        let queued = house.store.queue(queue).await.expect("read");
+        let removed = queued.into_iter().map(|action| store::Write::Action {
+            id: action.id,
+            from: action.state,
+            to: domain::ActionState::Removed,
+            not_before: None,
+            handed_back: false,
+        });
+        let removed: Vec<_> = removed.collect();
+        house.store.commit(queue, Fence::Open, &removed, &[], house.clock_now()).await.expect("removed");
+        let find = async |text: &str, limit: i64| {
+            let filter = store::SessionFilter { limit, ..store::SessionFilter::default() };
+            match super::sessions(&shared, filter, None, Some(text)).await.expect("looks") {
+                crate::Reply::Sessions(lines) => lines.into_iter().map(|line| line.number.0).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(find("files state:queued", 10).await, [3, 2, 1]);
+        assert_eq!(find("state:Queued", 2).await, [3, 2]);
+        assert_eq!(find("state:planned", 10).await, [4]);
+        assert_eq!(find("state:planned state:queued", 10).await, [4, 3, 2, 1]);
+        assert_eq!(find("other state:planned", 10).await, [0_i64; 0]);
+        assert_eq!(find("\"write files\" r/2", 10).await, [2]);
     }
 
     #[tokio::test]

@@ -52,6 +52,9 @@ impl From<ExportFormat> for server::TranscriptFormat {
 )]
 pub enum SessionCommand {
     /// List sessions, newest first
+    #[command(
+        after_help = "Examples:\n  runyard session list --search \"http client state:failed\"\n  runyard session list --all --search 'author:ada repo:shop'"
+    )]
     List {
         /// Only those that were put away
         #[arg(long, conflicts_with = "all")]
@@ -59,6 +62,10 @@ pub enum SessionCommand {
         /// Those that were put away too
         #[arg(long)]
         all: bool,
+        /// Only those with these words in title, request or branches; state:, author:, repo: and branch: before a word say
+        /// more
+        #[arg(long, value_name = "WORDS")]
+        search: Option<String>,
         /// At most this many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,

@@ -53,7 +53,7 @@ async fn resolve(connection: &Connection, session: Option<SessionArg>) -> Result
     }
     match connection
         .client
-        .call(Command::Sessions { archived: false, all: false, limit: 1, before: None, repository: None })
+        .call(Command::Sessions { archived: false, all: false, limit: 1, before: None, repository: None, search: None })
         .await?
     {
         Reply::Sessions(lines) => lines.first().map(|line| line.number).ok_or_else(|| {

@@ -127,9 +127,14 @@ fn is_step(text: &str) -> bool {
 async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand) -> Result<Exit, Failure> {
     let client = &connection.client;
     match command {
-        SessionCommand::List { archived, all, limit, json } => {
-            match client.call(Command::Sessions { archived, all, limit, before: None, repository: None }).await? {
+        SessionCommand::List { archived, all, search, limit, json } => {
+            let looks = search.is_some();
+            let wanted = Command::Sessions { archived, all, limit, before: None, repository: None, search };
+            match client.call(wanted).await? {
                 Reply::Sessions(lines) if json.json => app.screen.json(&lines),
+                Reply::Sessions(lines) if lines.is_empty() && looks => {
+                    app.screen.line("No session matches. With --all archived ones are looked at as well.");
+                }
                 Reply::Sessions(lines) if lines.is_empty() => {
                     let any = client
                         .call(Command::Sessions {
@@ -138,6 +143,7 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
                             limit: 1,
                             before: None,
                             repository: None,
+                            search: None,
                         })
                         .await?;
                     let any = matches!(any, Reply::Sessions(lines) if !lines.is_empty());
@@ -168,8 +174,19 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
             let session = resolve(connection, session).await?;
             match exec {
                 Some(exec) => {
-                    let text = text(client.call(Command::Output { session, exec, from: 0 }).await?)?;
-                    app.screen.text(&render::clean(&text));
+                    let mut from = 0;
+                    loop {
+                        let command = Command::Output { session, exec, from, most: u64::MAX };
+                        let part = match client.call(command).await? {
+                            Reply::Output(part) => part,
+                            other => return Err(unexpected(&other)),
+                        };
+                        app.screen.text(&render::clean(&part.text));
+                        if part.to >= part.size || part.to == from {
+                            break;
+                        }
+                        from = part.to;
+                    }
                 }
                 None => log(app, connection, session, after, json).await?,
             }

@@ -100,7 +100,14 @@ async fn database(config: &Config) -> Check {
             };
             let pid = format!("process {}", client.pid);
             return match client
-                .call(Command::Sessions { archived: false, all: true, limit: 1, before: None, repository: None })
+                .call(Command::Sessions {
+                    archived: false,
+                    all: true,
+                    limit: 1,
+                    before: None,
+                    repository: None,
+                    search: None,
+                })
                 .await
             {
                 Ok(Reply::Sessions(_)) => ok(NAME, format!("in use by {pid}, which answers")),

@@ -72,8 +72,11 @@ impl Looks {
         Session::find(ctx, number).await
     }
 
-    /// Sessions, newest first; of one repository, when one is named.
-    #[graphql(complexity = "(first.clamp(1, 100) as usize) * child_complexity / 2")]
+    /// Sessions, newest first; of one repository, when one is named; that a search finds, when there is one: words of the
+    /// title, the request and the branches, a number, and `state:waiting`, `author:ada`, `repo:shop`, `branch:main`.
+    #[graphql(
+        complexity = "(first.clamp(1, 100) as usize) * child_complexity / 2 + if search.is_some() { 200 } else { 0 }"
+    )]
     async fn sessions(
         &self,
         ctx: &Context<'_>,
@@ -81,6 +84,7 @@ impl Looks {
         after: Option<String>,
         #[graphql(default = false)] archived: bool,
         repository: Option<String>,
+        search: Option<String>,
     ) -> Result<Sessions> {
         if !(1..=LONGEST_PAGE).contains(&first) {
             let told = format!("ask for 1 to {LONGEST_PAGE} sessions");
@@ -95,7 +99,7 @@ impl Looks {
             None => None,
         };
         let limit = i64::from(first) + 1;
-        let command = Command::Sessions { archived, all: false, limit, before, repository };
+        let command = Command::Sessions { archived, all: false, limit, before, repository, search };
         let Reply::Sessions(mut lines) = call(ctx)?.ask(command).await? else { return Err(odd().into()) };
         let page = usize::try_from(first)?;
         let more = lines.len() > page;

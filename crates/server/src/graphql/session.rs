@@ -7,11 +7,11 @@ use super::{
     knowledge::{KnowledgeRef, KnowledgeUse},
     people::{Person, person},
     scalars::{DateTime, Long, dollars},
-    session_parts::{Action, Change, Event, EventPage, Request, Run, Runbook, Step, Usage},
+    session_parts::{Action, Change, Event, EventFilter, EventPage, Output, Request, Run, Runbook, Step, Usage},
 };
 use crate::audience::Shown;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
-use domain::SessionNumber;
+use domain::{ExecId, SessionNumber};
 use engine::{Command, Reply, SessionLine as Line, SessionView};
 use std::sync::Arc;
 
@@ -270,25 +270,58 @@ impl Session {
         self.0.knowledge.iter().map(Into::into).collect()
     }
 
-    /// Events above a number, in order, at most `first` (up to 500).
-    #[graphql(complexity = "(first.clamp(1, 500) as usize) / 10 * child_complexity")]
+    /// Events above a number, in order, at most `first` (up to 500); of those that match, when a filter is given: then
+    /// `reached` says how far the log was looked through, which may be less than to its end.
+    #[graphql(
+        complexity = "(first.clamp(1, 500) as usize) / 10 * child_complexity + if matching.is_some() { 200 } else { 0 }"
+    )]
     async fn events(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = 0)] after: i64,
         #[graphql(default = 200)] first: i32,
+        matching: Option<EventFilter>,
     ) -> Result<EventPage> {
         if first < 1 {
             return Err(Failure::new(Code::BadRequest, "ask for at least one event").field("first").into());
         }
         let first = i64::from(first.min(MOST_EVENTS));
-        let command = Command::Events { session: self.0.session.number, after, limit: first + 1 };
+        let session = self.0.session.number;
+        if let Some(matching) = matching {
+            let command = Command::FindEvents { session, after, limit: first, matching: matching.checked()? };
+            let Reply::Found { events, reached, more } = call(ctx)?.ask(command).await? else {
+                return Err(odd().into());
+            };
+            return Ok(EventPage { nodes: shown(events)?, has_more: more, reached });
+        }
+        let command = Command::Events { session, after, limit: first + 1 };
         let Reply::Events(mut found) = call(ctx)?.ask(command).await? else { return Err(odd().into()) };
         let has_more = found.len() > usize::try_from(first).unwrap_or(usize::MAX);
         found.truncate(usize::try_from(first).unwrap_or(usize::MAX));
-        let shown = found.into_iter().map(|event| Shown::try_from(event).map(|shown| Event(Arc::new(shown))));
-        let nodes = shown.collect::<Result<_, _>>().map_err(problem)?;
-        Ok(EventPage { nodes, has_more })
+        let reached = found.last().map_or(after.max(0), |event| event.number);
+        Ok(EventPage { nodes: shown(found)?, has_more, reached })
+    }
+
+    /// A part of what a process of the session wrote, from a byte on and at most so many of them (up to 262144); it ends
+    /// with a line when it can.
+    #[graphql(complexity = 50)]
+    async fn output(
+        &self,
+        ctx: &Context<'_>,
+        exec: ID,
+        #[graphql(default_with = "Long(0)")] from: Long,
+        #[graphql(default = 65536)] most: i32,
+    ) -> Result<Output> {
+        let wrong = |field: &str, told: &str| Failure::new(Code::BadRequest, told).field(field);
+        let exec = exec.parse().map(ExecId).map_err(|_| wrong("exec", "this is no id of a process"))?;
+        let from = u64::try_from(from.0).map_err(|_| wrong("from", "bytes are counted from 0"))?;
+        let most = u64::try_from(most).ok().filter(|most| *most > 0);
+        let most = most.ok_or_else(|| wrong("most", "ask for at least one byte"))?;
+        let command = Command::Output { session: self.0.session.number, exec, from, most };
+        match call(ctx)?.ask(command).await? {
+            Reply::Output(part) => Ok(part.into()),
+            _ => Err(odd().into()),
+        }
     }
 
     /// The diff of all work, or of one step's last run, as unified text; empty when nothing was changed.
@@ -311,4 +344,10 @@ impl Session {
             _ => Err(odd().into()),
         }
     }
+}
+
+/// Events as they are given out.
+fn shown(events: Vec<domain::Event>) -> Result<Vec<Event>, Failure> {
+    let shown = events.into_iter().map(|event| Shown::try_from(event).map(|shown| Event(Arc::new(shown))));
+    shown.collect::<Result<_, _>>().map_err(problem)
 }

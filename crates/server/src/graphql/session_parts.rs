@@ -2,12 +2,13 @@
 
 use super::{
     enums::{self, RequestKindName, RunStateKind, StepReason, StepStateKind, run_state, step_state},
+    error::{Code, Failure},
     people::{Person, person},
     scalars::{DateTime, Long, dollars},
 };
 use crate::audience::Shown;
-use async_graphql::{ComplexObject, Context, ID, Json, Object, Result, SimpleObject};
-use domain::{RequestKind, RunbookVersion, UserId};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Json, Object, Result, SimpleObject};
+use domain::{RequestKind, RunId, RunbookVersion, UserId};
 use engine::SessionView;
 use runbook::Document;
 use serde_json::{Value, value::RawValue};
@@ -47,6 +48,47 @@ pub struct EventPage {
     pub nodes: Vec<Event>,
     /// True when there are more.
     pub has_more: bool,
+    /// The number up to which the log was looked through: ask on from there.
+    pub reached: i64,
+}
+
+/// Which events are wanted; what is left out does not matter.
+#[derive(Debug, InputObject)]
+pub struct EventFilter {
+    /// With this in what they say, in small or capital letters.
+    text: Option<String>,
+    /// Of one kind, such as `tool_started`.
+    kind: Option<String>,
+    /// Of one run.
+    run: Option<ID>,
+}
+
+impl EventFilter {
+    /// The engine's filter.
+    pub fn checked(self) -> Result<engine::EventFilter, Failure> {
+        let told = || Failure::new(Code::BadRequest, "this is no id of a run").field("matching.run");
+        let run = self.run.map(|id| id.parse().map(RunId).map_err(|_| told())).transpose()?;
+        Ok(engine::EventFilter { text: self.text, kind: self.kind, run })
+    }
+}
+
+/// A part of what a process wrote.
+#[derive(Debug, SimpleObject)]
+pub struct Output {
+    /// The bytes as text; what is no text is replaced.
+    text: String,
+    /// The offset of the first byte.
+    from: Long,
+    /// The offset after the last byte: the next part begins there.
+    to: Long,
+    /// How many bytes there are so far.
+    size: Long,
+}
+
+impl From<engine::OutputPart> for Output {
+    fn from(part: engine::OutputPart) -> Self {
+        Self { text: part.text, from: part.from.into(), to: part.to.into(), size: part.size.into() }
+    }
 }
 
 /// One entry of a session's log.

@@ -228,6 +228,13 @@ impl Backend for StandIn {
                 let found = events.iter().filter(|event| event.number > *after);
                 Reply::Events(found.take(usize::try_from(*limit).expect("few")).cloned().collect())
             }),
+            Command::FindEvents { session, after, limit, .. } => known(*session).map(|()| {
+                let events = self.events.lock().expect("no test panicked");
+                let found = events.iter().filter(|event| event.number > *after);
+                let found: Vec<_> = found.take(usize::try_from(*limit).expect("few")).cloned().collect();
+                let reached = found.last().map_or(*after, |event| event.number);
+                Reply::Found { events: found, reached, more: false }
+            }),
             Command::Versions { session } => known(*session).map(|()| Reply::Versions(vec![version(Vec::new())])),
             Command::Edit { session, expected, .. } => match (known(*session), expected) {
                 (Err(problem), _) => Err(problem),

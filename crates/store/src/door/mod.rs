@@ -7,12 +7,13 @@ mod clean;
 mod commit;
 mod library;
 mod pull_requests;
+mod search;
 mod vault;
 mod work;
 
 use crate::{
-    Claim, ClaimLimits, Committed, ExecRow, Fence, LONGEST_WAIT, OutputChunk, SessionFilter, StdinLine, Store,
-    StoreError, Write,
+    Claim, ClaimLimits, Committed, ExecRow, Fence, FoundSessions, LONGEST_WAIT, OutputChunk, SessionFilter,
+    SessionSearch, StdinLine, Store, StoreError, Write,
     backend::{Backend, Rows},
 };
 use async_trait::async_trait;
@@ -140,6 +141,11 @@ impl<B: Backend> Store for B {
         self.read().await?.sessions(account, &SessionFilter { limit, ..filter.clone() }).await
     }
 
+    async fn find_sessions(&self, account: AccountId, search: &SessionSearch) -> Result<FoundSessions> {
+        let mut rows = self.read().await?;
+        search::find(&mut *rows, account, search).await
+    }
+
     async fn commit(
         &self,
         session: SessionId,
@@ -237,8 +243,17 @@ impl<B: Backend> Store for B {
         self.read().await?.stdin_lines(exec).await
     }
 
-    async fn output(&self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>> {
-        self.read().await?.output(exec, from).await
+    async fn exec(&self, session: SessionId, id: ExecId) -> Result<Option<ExecRow>> {
+        let mut rows = self.read().await?;
+        let Some(exec) = rows.exec(id).await? else { return Ok(None) };
+        let own = rows.run(exec.run).await?.is_some_and(|run| run.session == session);
+        Ok(own.then_some(exec))
+    }
+
+    async fn output(&self, exec: ExecId, from: u64, to: u64) -> Result<Vec<OutputChunk>> {
+        // No offset in a database is higher.
+        let highest = i64::MAX.unsigned_abs();
+        self.read().await?.output(exec, from.min(highest), to.min(highest)).await
     }
 
     async fn journal(&self, session: SessionId, key: &str) -> Result<Option<serde_json::Value>> {

@@ -71,8 +71,8 @@ impl RunRows for MemoryRows {
         Ok(self.tables.outputs.get(&(exec, from)).cloned())
     }
 
-    async fn output(&mut self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>> {
-        Ok(pick(&self.tables.outputs, |chunk| chunk.exec == exec && chunk.to > from))
+    async fn output(&mut self, exec: ExecId, from: u64, to: u64) -> Result<Vec<OutputChunk>> {
+        Ok(pick(&self.tables.outputs, |chunk| chunk.exec == exec && chunk.to > from && chunk.from < to))
     }
 
     async fn put_transcript(&mut self, agent_session: Uuid, blob: BlobHash) -> Result<()> {

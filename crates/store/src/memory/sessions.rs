@@ -52,6 +52,20 @@ impl SessionRows for MemoryRows {
         Ok(sessions)
     }
 
+    async fn branches(
+        &mut self,
+        account: AccountId,
+        oldest: SessionNumber,
+        newest: SessionNumber,
+    ) -> Result<Vec<(SessionId, String)>> {
+        let is_meant = |id: SessionId| {
+            let session = self.tables.sessions.get(&id).map(|(session, _)| session);
+            session.is_some_and(|it| it.account == account && (oldest..=newest).contains(&it.number))
+        };
+        let changes = self.tables.changes.values().filter(|change| is_meant(change.session));
+        Ok(changes.map(|change| (change.session, change.branch.as_str().to_owned())).collect())
+    }
+
     async fn take_event_numbers(&mut self, id: SessionId, count: i64) -> Result<Option<i64>> {
         let Some((mut session, served)) = self.tables.sessions.get(&id).cloned() else { return Ok(None) };
         session.last_event += count;

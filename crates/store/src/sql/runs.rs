@@ -51,7 +51,7 @@ statements! {
     OUTPUT_AT("read output") =
         "SELECT exec, from_offset, to_offset, blob FROM outputs WHERE exec = $1 AND from_offset = $2";
     OUTPUT("read output") =
-        "SELECT exec, from_offset, to_offset, blob FROM outputs WHERE exec = $1 AND to_offset > $2
+        "SELECT exec, from_offset, to_offset, blob FROM outputs WHERE exec = $1 AND to_offset > $2 AND from_offset < $3
          ORDER BY from_offset";
     PUT_TRANSCRIPT("note a transcript") =
         "INSERT INTO transcripts (agent_session, blob) VALUES ($1, $2)
@@ -150,8 +150,8 @@ impl RunRows for SqlRows {
         self.one(&OUTPUT_AT, values).await?.as_ref().map(output).transpose()
     }
 
-    async fn output(&mut self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>, StoreError> {
-        let values = values![exec, bounds::signed(from)?];
+    async fn output(&mut self, exec: ExecId, from: u64, to: u64) -> Result<Vec<OutputChunk>, StoreError> {
+        let values = values![exec, bounds::signed(from)?, bounds::signed(to)?];
         self.all(&OUTPUT, values).await?.iter().map(output).collect()
     }
 

@@ -44,6 +44,9 @@ statements! {
             AND (EXISTS (SELECT 1 FROM changes WHERE changes.session = sessions.id AND branch = $7) OR $7 IS NULL)
          ORDER BY number DESC LIMIT $5 OFFSET $8"
     );
+    BRANCHES("list branches") =
+        "SELECT changes.session, changes.branch FROM changes JOIN sessions ON sessions.id = changes.session
+         WHERE sessions.account = $1 AND sessions.number >= $2 AND sessions.number <= $3";
     TAKE_EVENT_NUMBERS("number events") =
         "UPDATE sessions SET last_event = last_event + $2 WHERE id = $1 RETURNING last_event";
     LAST_EVENT("read a session") = "SELECT last_event FROM sessions WHERE id = $1";
@@ -136,6 +139,20 @@ impl SessionRows for SqlRows {
             filter.skip,
         ];
         self.all(&SESSIONS, values).await?.iter().map(session).collect()
+    }
+
+    async fn branches(
+        &mut self,
+        account: AccountId,
+        oldest: SessionNumber,
+        newest: SessionNumber,
+    ) -> Result<Vec<(SessionId, String)>, StoreError> {
+        let rows = self.all(&BRANCHES, values![account, oldest, newest]).await?;
+        let branch = |row: &Row| {
+            let mut columns = row.columns("change");
+            Ok((SessionId(columns.uuid()?), columns.text()?))
+        };
+        rows.iter().map(branch).collect()
     }
 
     async fn take_event_numbers(&mut self, id: SessionId, count: i64) -> Result<Option<i64>, StoreError> {

@@ -12,7 +12,7 @@ use domain::{
     RequestKind, RequestState, RunEvent, RunState, SandboxState, ServerId, StepEvent, StepState, Timestamp, Usage,
 };
 use proptest::{prelude::*, sample::select, test_runner::TestRunner};
-use store::{ClaimLimits, Fence, OutputChunk, SessionFilter, StdinLine, Store, StoreError, Write};
+use store::{ClaimLimits, Fence, OutputChunk, SessionFilter, SessionSearch, StdinLine, Store, StoreError, Write};
 
 /// Something to do. Numbers pick from few things, so that operations meet; `lie` claims to have read something else.
 #[derive(Debug, Clone)]
@@ -171,6 +171,9 @@ async fn run_both(model: &dyn Store, other: &dyn Store, ops: &[Op]) -> Result<()
     }
     let list = async |store: &dyn Store| store.sessions(account_id(1), &SessionFilter::default()).await.expect("lists");
     prop_assert_eq!(list(model).await, list(other).await);
+    let search = SessionSearch { words: vec!["SESSION".to_owned(), "1".to_owned()], limit: 9, ..Default::default() };
+    let found = async |store: &dyn Store| store.find_sessions(account_id(1), &search).await.expect("looks");
+    prop_assert_eq!(found(model).await, found(other).await);
     let leases = async |store: &dyn Store| store.leases().await.expect("reads");
     prop_assert_eq!(leases(model).await, leases(other).await);
     let sandboxes = async |store: &dyn Store| store.live_sandboxes().await.expect("reads");

@@ -3,19 +3,19 @@
 use crate::{
     engines::{Engine, on_each},
     world::{
-        account_id, action, branch, commit_id, exec, id, note, repository, repository_id, run, runbook, sandbox,
-        session, session_id, settle, user,
+        account_id, action, branch, change, commit_id, exec, id, note, repository, repository_id, run, runbook,
+        sandbox, session, session_id, settle, user,
     },
 };
 use domain::{
-    Account, AccountId, BlobHash, EventPayload, Payload, Repository, RepositoryId, Role, RunId, RunbookVersion,
-    Session, SessionNumber, Timestamp, ToolKind, User, UserId,
+    Account, AccountId, BlobHash, ChangeKey, EventPayload, Payload, Repository, RepositoryId, Role, RunId,
+    RunbookVersion, Session, SessionNumber, Timestamp, ToolKind, User, UserId,
 };
 use serde_json::json;
 use sqlx::Connection as _;
 use store::{
-    Check, Comment, Fence, OutputChunk, PullRequest, PullRequestState, SessionFilter, StdinLine, Store, StoreError,
-    Thread, Write,
+    Check, Comment, Fence, OutputChunk, PullRequest, PullRequestState, SessionFilter, SessionSearch, StdinLine, Store,
+    StoreError, Thread, Write,
 };
 
 on_each!(
@@ -28,6 +28,7 @@ on_each!(
     texts_of_every_kind_survive,
     accounts_people_and_repositories_are_made_once,
     sessions_are_numbered_and_listed,
+    sessions_are_found_by_what_people_remember,
     a_pull_request_lives,
 );
 
@@ -114,9 +115,12 @@ async fn stdin_and_output_are_kept_in_order(engine: Engine) {
     assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
     let empty = write(&*store, &[Write::Output(chunk(15, 15))]).await;
     assert!(matches!(empty, Err(StoreError::Damaged { .. })), "{empty:?}");
-    for (from, first) in [(0, 0), (4, 0), (5, 1), (14, 2), (15, 3)] {
-        assert_eq!(store.output(exec, from).await.expect("reads"), all[first..], "from {from}");
+    let parts = [(0, 15, 0..3), (4, 5, 0..1), (5, 10, 1..2), (5, 11, 1..3), (14, u64::MAX, 2..3), (15, 20, 3..3)];
+    for (from, to, found) in parts {
+        assert_eq!(store.output(exec, from, to).await.expect("reads"), all[found], "{from}..{to}");
     }
+    assert_eq!(store.exec(session_id(1), exec).await.expect("reads").map(|row| row.id), Some(exec));
+    assert_eq!(store.exec(session_id(2), exec).await.expect("reads"), None);
 }
 
 async fn a_transcript_is_replaced_by_a_newer_one(engine: Engine) {
@@ -233,6 +237,64 @@ async fn sessions_are_numbered_and_listed(engine: Engine) {
     let third = store.session_numbered(account_id(1), SessionNumber(3)).await.expect("reads");
     assert_eq!(third.expect("exists").id, session_id(3));
     assert_eq!(store.session_numbered(account_id(2), SessionNumber(3)).await.expect("reads"), None);
+}
+
+async fn sessions_are_found_by_what_people_remember(engine: Engine) {
+    let store = engine.store();
+    settle(&*store, 1).await;
+    settle(&*store, 2).await;
+    let said = |n, title: &str, prompt: &str, target: &str| Session {
+        title: title.to_owned(),
+        prompt: prompt.to_owned(),
+        target_branch: branch(target),
+        ..session(1, n)
+    };
+    for new in [
+        said(1, "Größere Knöpfe", "Make the BUTTONS 100% larger", "main"),
+        said(2, "HTTP client", "Upgrade it_now", "release/2"),
+        said(3, "Tidy up", "after the client", "main"),
+    ] {
+        store.create_session(&new, &[], &[], NOW).await.expect("a session");
+    }
+    store.create_session(&session(2, 4), &[], &[], NOW).await.expect("another account's");
+    let moved = Write::PutChange(change(3, 1, ChangeKey::Session));
+    store.commit(session_id(3), Fence::Open, &[moved, Write::Archive(true)], &[], NOW).await.expect("commits");
+
+    let find = async |search: SessionSearch| {
+        let found = store.find_sessions(account_id(1), &SessionSearch { limit: 10, ..search }).await.expect("looks");
+        assert_eq!(found.reached, None);
+        found.sessions.iter().map(|session| session.number.0).collect::<Vec<_>>()
+    };
+    let words = |words: &[&str]| SessionSearch {
+        words: words.iter().map(|word| (*word).to_owned()).collect(),
+        ..SessionSearch::default()
+    };
+    let one = |word: &str| vec![word.to_owned()];
+    assert_eq!(find(words(&[])).await, [3, 2, 1]);
+    assert_eq!(find(words(&["GRÖSSERE"])).await, [0_i64; 0]);
+    assert_eq!(find(words(&["GRÖßERE", "buttons"])).await, [1]);
+    assert_eq!(find(words(&["Client"])).await, [3, 2]);
+    assert_eq!(find(words(&["client", "http"])).await, [2]);
+    // What means something to a database means nothing here.
+    assert_eq!(find(words(&["100%"])).await, [1]);
+    assert_eq!(find(words(&["%"])).await, [1]);
+    assert_eq!(find(words(&["t_n"])).await, [2]);
+    assert_eq!(find(words(&["e_n"])).await, [0_i64; 0]);
+    assert_eq!(find(words(&["r/2"])).await, [2]);
+    assert_eq!(find(words(&["runyard/R-1"])).await, [3]);
+    assert_eq!(find(SessionSearch { branches: one("RELEASE"), ..words(&[]) }).await, [2]);
+    assert_eq!(find(SessionSearch { branches: one("r-1/1"), ..words(&["tidy"]) }).await, [3]);
+    assert_eq!(find(SessionSearch { branches: one("r-1/1"), ..words(&["http"]) }).await, [0_i64; 0]);
+    assert_eq!(find(SessionSearch { archived: Some(false), ..words(&["client"]) }).await, [2]);
+    let (name, author) = (repository(1).name, user(1).email.to_uppercase());
+    assert_eq!(find(SessionSearch { repositories: one(&name), ..words(&[]) }).await, [3, 2, 1]);
+    assert_eq!(find(SessionSearch { repositories: one("elsewhere"), ..words(&[]) }).await, [0_i64; 0]);
+    assert_eq!(find(SessionSearch { authors: one(&author), ..words(&[]) }).await, [3, 2, 1]);
+    assert_eq!(find(SessionSearch { authors: one("nobody"), ..words(&[]) }).await, [0_i64; 0]);
+    assert_eq!(find(SessionSearch { before: Some(SessionNumber(3)), ..words(&["client"]) }).await, [2]);
+    let part = store.find_sessions(account_id(1), &SessionSearch { limit: 1, ..words(&["client"]) }).await;
+    let part = part.expect("looks");
+    assert_eq!((part.sessions.len(), part.reached), (1, Some(SessionNumber(3))));
 }
 
 fn pull_request(key: &str) -> PullRequest {

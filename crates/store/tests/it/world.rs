@@ -217,7 +217,7 @@ pub async fn everything(store: &dyn Store, n: u32) -> String {
         all.push(format!("{execs:?}"));
         for exec in execs {
             all.push(format!("{:?}", store.stdin_journal(exec.id).await.expect("reads")));
-            all.push(format!("{:?}", store.output(exec.id, 0).await.expect("reads")));
+            all.push(format!("{:?}", store.output(exec.id, 0, u64::MAX).await.expect("reads")));
         }
     }
     all.join("\n")

@@ -8,9 +8,11 @@ import { Output, Text } from '../../ui/Text'
 import { AskCard } from './AskCard'
 import { useAct } from './actions'
 import { agentName, nameOf, useSession } from './context'
-import type { Conversation, Entry, MessageEntry, Row, RunEntry } from './conversation'
+import type { CheckEntry, Conversation, Entry, MessageEntry, Row, RunEntry } from './conversation'
 import type { Known } from './events'
 import { KnowledgeLink } from './Knowledge'
+import { OutputPart } from './OutputPart'
+import { useOpened } from './opened'
 import { SessionLink } from './SessionLink'
 import { Reads, ToolLine } from './ToolLine'
 
@@ -41,7 +43,7 @@ function Byline({ entry, runs }: { entry: Entry; runs: Conversation['runs'] }) {
   const context = useSession()
   const from = entry.kind === 'message' ? entry.from : ({ who: 'agent' } as const)
   const run = entry.kind === 'message' || entry.kind === 'tool' ? entry.run : null
-  const name = from.who === 'agent' ? agentName(run, { runs }) : nameOf(from, context)
+  const name = from.who === 'agent' ? agentName(run, { runs }, context.session) : nameOf(from, context)
   return (
     <header className="byline">
       <strong className={from.who}>{name}</strong>
@@ -88,29 +90,7 @@ function Body({ entry }: { entry: Entry }) {
     case 'run':
       return <Failed entry={entry} />
     case 'check':
-      return (
-        <details className="tool">
-          <summary>
-            <State look={entry.exitCode === 0 ? stepLook('COMPLETED') : stepLook('FAILED')} />
-            <span className="verb">Check</span>
-            <span className="object">
-              <Text>{entry.name}</Text>
-            </span>
-            <span className="result">
-              <Text>{entry.killed ?? (entry.exitCode === 0 ? 'passed' : `exit code ${entry.exitCode}`)}</Text>{' '}
-              · {milliseconds(entry.durationMs)}
-            </span>
-          </summary>
-          <Frame label="Command">
-            <Text>{entry.command}</Text>
-          </Frame>
-          {entry.tail ? (
-            <Frame label="End of the output">
-              <Output>{entry.tail}</Output>
-            </Frame>
-          ) : null}
-        </details>
-      )
+      return <Check entry={entry} />
     case 'change':
       return (
         <Line look={changeLook(entry.state)} entry={entry}>
@@ -161,6 +141,42 @@ function Names({ known }: { known: readonly Known[] }) {
       <KnowledgeLink persona={each.kind === 'persona'} id={each.id} title={each.title} />
     </span>
   ))
+}
+
+/** So many bytes of a check's end are shown before one asks for more. */
+const SHOWN_END = 4_096
+
+function Check({ entry }: { entry: CheckEntry }) {
+  const [open, setOpen] = useOpened(entry.number)
+  return (
+    <details className="tool" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>
+        <State look={entry.exitCode === 0 ? stepLook('COMPLETED') : stepLook('FAILED')} />
+        <span className="verb">Check</span>
+        <span className="object">
+          <Text>{entry.name}</Text>
+        </span>
+        <span className="result">
+          <Text>{entry.killed ?? (entry.exitCode === 0 ? 'passed' : `exit code ${entry.exitCode}`)}</Text> ·{' '}
+          {milliseconds(entry.durationMs)}
+        </span>
+      </summary>
+      {open ? (
+        <>
+          <Frame label="Command">
+            <Text>{entry.command}</Text>
+          </Frame>
+          {entry.written ? (
+            <OutputPart exec={entry.written.exec} from={Math.max(0, entry.written.to - SHOWN_END)} />
+          ) : entry.tail ? (
+            <Frame label="End of the output">
+              <Output>{entry.tail}</Output>
+            </Frame>
+          ) : null}
+        </>
+      ) : null}
+    </details>
+  )
 }
 
 /** `1.1 List` of `1.1 [NO-CODE-CHANGE] List`: the steps show the tags. */

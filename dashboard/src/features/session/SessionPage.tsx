@@ -36,7 +36,7 @@ function OneSession({ number }: { number: number }) {
   const query = useQuery(sessionQuery(number))
   const viewer = useQuery(viewerQuery).data
   const people = useQuery(peopleQuery).data ?? NOBODY
-  const log = useLog(number)
+  const held = useLog(number, search.at)
   const actions = useMemo(() => sessionActions(number), [number])
   const act = useAct(number)
   const narrow = useMedia('(max-width: 900px)')
@@ -108,7 +108,7 @@ function OneSession({ number }: { number: number }) {
       {children}
     </SessionLink>
   )
-  const talk = <Conversation log={log} at={search.at} />
+  const talk = <Conversation held={held} at={search.at} />
   return (
     <SessionContext value={context}>
       <Others value={others}>
@@ -161,9 +161,7 @@ function OneSession({ number }: { number: number }) {
                 {tab === 'steps' ? <Steps /> : null}
                 {tab === 'markdown' ? <Document /> : null}
                 {tab === 'changes' ? <Changes chosen={search.change} /> : null}
-                {tab === 'log' ? (
-                  <Log events={log.events} conversation={log.conversation} run={search.run} />
-                ) : null}
+                {tab === 'log' ? <Log held={held} run={search.run} /> : null}
               </Suspense>
             </section>
           </div>

@@ -1,10 +1,11 @@
-import { memo, useState } from 'react'
+import { memo } from 'react'
 import { Frame } from '../../ui/Frame'
 import { milliseconds, plural } from '../../ui/format'
 import { type Look, State } from '../../ui/State'
 import { Output, Text } from '../../ui/Text'
 import type { ToolEntry } from './conversation'
 import type { ToolKind } from './events'
+import { useOpened } from './opened'
 
 const VERBS: Record<ToolKind, [string, string]> = {
   read: ['Read', 'Reading'],
@@ -33,7 +34,7 @@ function took(tool: ToolEntry): string {
 
 /** One line: verb, object, result, time. Opened: what went in and what came out. */
 export const ToolLine = memo(function ToolLine({ tool }: { tool: ToolEntry }) {
-  const [open, setOpen] = useState(false)
+  const [open, setOpen] = useOpened(tool.number)
   const [past, present] = VERBS[tool.toolKind] ?? VERBS.other
   const result = [
     tool.state === 'failed' ? 'failed' : tool.state === 'lost' ? 'not finished' : '',
@@ -66,6 +67,8 @@ export const ToolLine = memo(function ToolLine({ tool }: { tool: ToolEntry }) {
 
 /** Neighbouring reads and searches as one line. */
 export function Reads({ tools }: { tools: readonly ToolEntry[] }) {
+  // A number of its own beside the first call's, which opens by itself.
+  const [open, setOpen] = useOpened(-(tools[0]?.number ?? 0))
   const reads = tools.filter((tool) => tool.toolKind === 'read').length
   const searches = tools.filter((tool) => tool.toolKind === 'search').length
   const thoughts = tools.length - reads - searches
@@ -77,17 +80,19 @@ export function Reads({ tools }: { tools: readonly ToolEntry[] }) {
   ]
   const text = words.filter(Boolean).join(', ')
   return (
-    <details className="tool">
+    <details className="tool" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <State look={running ? LOOKS.running : LOOKS.ok} />
         <span className="verb">{text.charAt(0).toUpperCase() + text.slice(1)}</span>
         <span className="object">{running ? <Text>{running.title}</Text> : null}</span>
       </summary>
-      <div className="folded">
-        {tools.map((tool) => (
-          <ToolLine key={tool.number} tool={tool} />
-        ))}
-      </div>
+      {open ? (
+        <div className="folded">
+          {tools.map((tool) => (
+            <ToolLine key={tool.number} tool={tool} />
+          ))}
+        </div>
+      ) : null}
     </details>
   )
 }

@@ -33,9 +33,14 @@ export function nameOf(actor: Actor, { people, me }: Pick<SessionContext, 'peopl
   return people.find((person) => person.id === actor.user)?.name ?? 'Somebody'
 }
 
-/** What the agent is called in a run: by what it does there. */
-export function agentName(run: string | null, { runs }: Pick<Conversation, 'runs'>): string {
-  const info = run ? runs.get(run) : undefined
-  if (info?.actionKind === 'plan') return 'Planner'
-  return info?.step ? `Agent · ${info.step}` : 'Agent'
+/** What the agent is called in a run: by what it does there. The run may have begun before what is held of the log. */
+export function agentName(
+  run: string | null,
+  { runs }: Pick<Conversation, 'runs'>,
+  session: Pick<Session, 'runs'>,
+): string {
+  const told = run ? runs.get(run) : undefined
+  const kept = told ?? session.runs.find((each) => each.id === run)
+  if (kept && ('actionKind' in kept ? kept.actionKind : kept.kind) === 'plan') return 'Planner'
+  return kept?.step ? `Agent · ${kept.step}` : 'Agent'
 }

@@ -62,6 +62,15 @@ export interface CheckEntry extends Base {
   killed: string | null
   durationMs: number
   tail: string
+  /** Where all of its output is; null when there was none, or when it was told before what is held of the log. */
+  written: Written | null
+}
+
+/** What a process wrote so far. */
+export interface Written {
+  exec: string
+  /** Bytes. */
+  to: number
 }
 
 export interface PlanEntry extends Base {
@@ -144,9 +153,17 @@ export interface Conversation {
   runs: ReadonlyMap<string, RunInfo>
   /** Step ids to the numbers that they had last. */
   steps: ReadonlyMap<string, string>
+  /** Runs to what their process writes that has no result yet. */
+  writing: ReadonlyMap<string, Written>
 }
 
-export const EMPTY: Conversation = { last: 0, entries: [], runs: new Map(), steps: new Map() }
+export const EMPTY: Conversation = {
+  last: 0,
+  entries: [],
+  runs: new Map(),
+  steps: new Map(),
+  writing: new Map(),
+}
 
 const OVER: ReadonlySet<RunStateName> = new Set(['succeeded', 'failed', 'stopped'])
 
@@ -154,6 +171,7 @@ class Builder {
   readonly entries: Entry[]
   readonly runs: Map<string, RunInfo>
   readonly steps: Map<string, string>
+  readonly output: Map<string, Written>
   /** Where the text is that each run writes. */
   private readonly writing = new Map<string, number>()
   private readonly calls = new Map<string, number>()
@@ -163,6 +181,7 @@ class Builder {
     this.entries = from.entries.slice()
     this.runs = new Map(from.runs)
     this.steps = new Map(from.steps)
+    this.output = new Map(from.writing)
     for (const [index, entry] of this.entries.entries()) this.index(entry, index)
   }
 
@@ -252,8 +271,11 @@ class Builder {
         })
       case 'run_state':
         return this.run(base, payload)
+      case 'output':
+        this.output.set(payload.run, { exec: payload.exec, to: payload.to })
+        return
       case 'check_result':
-        return this.push({
+        this.push({
           ...base,
           kind: 'check',
           run: payload.run,
@@ -263,7 +285,10 @@ class Builder {
           killed: payload.killed,
           durationMs: payload.duration_ms,
           tail: payload.tail,
+          written: this.output.get(payload.run) ?? null,
         })
+        this.output.delete(payload.run)
+        return
       case 'change_state':
         return this.changeState(base, payload)
       case 'knowledge':
@@ -272,7 +297,6 @@ class Builder {
         return this.push({ ...base, kind: 'note', level: payload.level, text: payload.text })
       // The log has them; the header and the steps add them up.
       case 'usage':
-      case 'output':
       case 'sandbox_state':
         return
     }
@@ -368,8 +392,8 @@ export function extend(from: Conversation, events: readonly LogEvent[]): Convers
   if (events.length === 0) return from
   const builder = new Builder(from)
   for (const event of events) builder.add(event)
-  const { entries, runs, steps } = builder
-  return { last: events.at(-1)?.number ?? from.last, entries, runs, steps }
+  const { entries, runs, steps, output } = builder
+  return { last: events.at(-1)?.number ?? from.last, entries, runs, steps, writing: output }
 }
 
 /** One line of the conversation: an entry, or reads that are folded together. */

@@ -130,7 +130,8 @@ export interface LogEvent {
   payload: unknown
 }
 
-const KNOWN: ReadonlySet<string> = new Set<Payload['type']>([
+/** The kinds of events that this page knows. */
+export const KINDS: readonly Payload['type'][] = [
   'message',
   'question',
   'answer',
@@ -147,7 +148,9 @@ const KNOWN: ReadonlySet<string> = new Set<Payload['type']>([
   'sandbox_state',
   'knowledge',
   'note',
-])
+]
+
+const KNOWN: ReadonlySet<string> = new Set(KINDS)
 
 /** The payload when this page knows its kind; null for what a newer server writes. */
 export function known(event: LogEvent): Payload | null {

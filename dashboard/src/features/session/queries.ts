@@ -1,6 +1,6 @@
-import { queryOptions } from '@tanstack/react-query'
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { request } from '../../graphql/client'
-import { graphql, type ResultOf } from '../../graphql/graphql'
+import { graphql, type ResultOf, type VariablesOf } from '../../graphql/graphql'
 
 const SESSION = graphql(`
   query Session($number: Int!) {
@@ -37,16 +37,78 @@ export const sessionQuery = (number: number) =>
     queryFn: async () => (await request(SESSION, { number })).session,
   })
 
+export const NEWEST = graphql(`
+  query Newest($number: Int!) {
+    session(number: $number) { lastEvent }
+  }
+`)
+
 export const EVENTS = graphql(`
-  query Events($number: Int!, $after: Int!) {
+  query Events($number: Int!, $after: Int!, $first: Int!) {
     session(number: $number) {
-      events(after: $after, first: 500) {
+      events(after: $after, first: $first) {
         nodes { number at kind payload }
         hasMore
       }
     }
   }
 `)
+
+const FOUND = graphql(`
+  query FindEvents($number: Int!, $after: Int!, $matching: EventFilter!) {
+    session(number: $number) {
+      events(after: $after, first: 200, matching: $matching) {
+        nodes { number at kind payload }
+        reached
+        hasMore
+      }
+    }
+  }
+`)
+
+export type Matching = Exclude<Parameters<typeof find>[1], undefined>
+
+const find = async (number: number, matching: VariablesOf<typeof FOUND>['matching'], after: number) => {
+  const found = (await request(FOUND, { number, matching, after })).session?.events
+  return found ?? { nodes: [], reached: after, hasMore: false }
+}
+
+/** Events of a log page by page, by the page's place: they never change. */
+export const eventsQuery = (number: number, after: number, first: number) =>
+  queryOptions({
+    queryKey: ['events', number, after, first],
+    queryFn: async () => (await request(EVENTS, { number, after, first })).session?.events.nodes ?? [],
+    staleTime: Number.POSITIVE_INFINITY,
+    // Pages that nobody looks at are let go soon.
+    gcTime: 10_000,
+  })
+
+/** Events that match, from the first on. */
+export const foundQuery = (number: number, matching: Matching) =>
+  infiniteQueryOptions({
+    queryKey: ['events', number, matching],
+    queryFn: ({ pageParam }) => find(number, matching, pageParam),
+    initialPageParam: 0,
+    getNextPageParam: (page) => page.reached,
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 10_000,
+  })
+
+const OUTPUT = graphql(`
+  query Output($number: Int!, $exec: ID!, $from: Long!, $most: Int!) {
+    session(number: $number) {
+      output(exec: $exec, from: $from, most: $most) { text from to size }
+    }
+  }
+`)
+
+/** A part of what a process wrote. */
+export const outputQuery = (number: number, exec: string, from: number, most: number) =>
+  queryOptions({
+    queryKey: ['output', number, exec, from, most],
+    queryFn: async () => (await request(OUTPUT, { number, exec, from, most })).session?.output ?? null,
+    gcTime: 10_000,
+  })
 
 export const NEW_EVENTS = graphql(`
   subscription NewEvents($session: Int!, $after: Int!) {

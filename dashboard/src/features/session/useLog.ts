@@ -1,12 +1,12 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import { type Person, peopleQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { onReturn, subscribe } from '../../graphql/live'
 import { sayError } from '../../ui/toast'
 import type { LogEvent } from './events'
-import { EventLog, type Source } from './log'
-import { EVENTS, NEW_EVENTS, sessionKey } from './queries'
+import { EventLog, type Snapshot, type Source } from './log'
+import { EVENTS, NEW_EVENTS, NEWEST, sessionKey } from './queries'
 
 /** Kinds of events after which the session's header, steps or changes look different. */
 const MOVING: ReadonlySet<string> = new Set([
@@ -30,8 +30,9 @@ function speakers(events: readonly LogEvent[]): string[] {
 }
 
 const sourceOf = (session: number): Source => ({
-  fetch: async (after) => {
-    const events = (await request(EVENTS, { number: session, after })).session?.events
+  newest: async () => (await request(NEWEST, { number: session })).session?.lastEvent ?? 0,
+  fetch: async (after, first) => {
+    const events = (await request(EVENTS, { number: session, after, first })).session?.events
     return events ?? { nodes: [], hasMore: false }
   },
   listen: (after, next) =>
@@ -48,10 +49,16 @@ const sourceOf = (session: number): Source => ({
   },
 })
 
-/** The live log of a session, and its state kept as fresh as the log. */
-export function useLog(session: number) {
+/** What is held of a log, and the log that holds it. */
+export interface Held extends Snapshot {
+  log: EventLog
+}
+
+/** The live log of a session from around an event or at its end, and the session's state kept as fresh as the log. */
+export function useLog(session: number, at: number | undefined): Held {
   const client = useQueryClient()
   const log = useMemo(() => new EventLog(sourceOf(session)), [session])
+  const begin = useRef(at)
   useEffect(() => {
     let due: number | undefined
     const refresh = (fresh: readonly LogEvent[]) => {
@@ -69,7 +76,7 @@ export function useLog(session: number) {
     }
     const ends = [log.subscribe(refresh), log.subscribe(greet)]
     const forget = onReturn(() => log.get().failed && void log.start())
-    void log.start()
+    void log.start(begin.current)
     return () => {
       window.clearTimeout(due)
       for (const end of ends) end()
@@ -78,5 +85,5 @@ export function useLog(session: number) {
     }
   }, [client, log, session])
   const snapshot = useSyncExternalStore(log.subscribe, log.get)
-  return { ...snapshot, again: () => void log.start() }
+  return useMemo(() => ({ ...snapshot, log }), [snapshot, log])
 }

@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
+import { setTelling, type Telling, useTelling } from '../../app/attention'
 import { viewerQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { ApiError, words } from '../../graphql/errors'
@@ -37,9 +38,31 @@ export function Me() {
           role={viewer.role}
         />
       ) : null}
+      <Notifications />
       <Password />
       <SignIns />
     </>
+  )
+}
+
+const TELLING: Record<Telling, string> = {
+  on: 'This browser tells you when a session waits for you, has a plan, fails or is done, while you look elsewhere.',
+  off: 'This browser can tell you when a session waits for you, has a plan, fails or is done, while you look elsewhere.',
+  refused: 'This browser was told to show no notifications of this page. Its own settings let them in again.',
+  impossible: 'This browser shows no notifications here. Most do so only over https.',
+}
+
+function Notifications() {
+  const telling = useTelling()
+  return (
+    <section className="section" aria-labelledby="notifications">
+      <h2 id="notifications">Notifications</h2>
+      <div className="card panel row">
+        <p className="grow">{TELLING[telling]}</p>
+        {telling === 'off' ? <Button onClick={() => void setTelling(true)}>Turn on</Button> : null}
+        {telling === 'on' ? <Button onClick={() => void setTelling(false)}>Turn off</Button> : null}
+      </div>
+    </section>
   )
 }
 
