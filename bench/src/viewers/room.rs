@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use domain::{EventPayload, NoteLevel, SessionNumber, SystemClock, SystemMint, Timestamp};
 use large::{AtRest, Size};
 use serde_json::json;
-use server::{Listening, Parts, Server};
+use server::{Doors, Listening, Parts, Server};
 use std::{net::SocketAddr, sync::Arc};
 use store::{Fence, Store as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -32,6 +32,7 @@ pub async fn serve() -> Result<()> {
         clock: Arc::new(SystemClock::new()),
         mint: Arc::new(SystemMint),
         listen,
+        doors: Doors::default(),
     });
     let server = server.await?;
     let found = at_rest.store.session_numbered(at_rest.engine.account(), SessionNumber(small)).await?;

@@ -28,16 +28,14 @@ impl Watcher {
         let stream = TcpStream::connect(peer.address()).await?;
         let (session, last) = peer.ready().map_or((1, 20), |ready| ready.watched);
         let mut watcher = Self { stream, read: Vec::with_capacity(4096), last, wrong: 0 };
-        let mut head = format!(
+        let cookie = peer.ready().map_or_else(String::new, |ready| format!("Cookie: {}\r\n", ready.cookie));
+        let head = format!(
             "GET /graphql/ws HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: graphql-transport-ws\r\n",
+             Sec-WebSocket-Protocol: graphql-transport-ws\r\n{cookie}\r\n",
             peer.address()
         );
-        if let Some(ready) = peer.ready() {
-            head += &format!("Cookie: {}\r\n", ready.cookie);
-        }
-        watcher.stream.write_all(format!("{head}\r\n").as_bytes()).await?;
+        watcher.stream.write_all(head.as_bytes()).await?;
         let answer = watcher.head().await?;
         ensure!(answer.starts_with("HTTP/1.1 101"), "the server said {answer}");
         watcher.say(&json!({ "type": "connection_init" })).await?;
@@ -71,8 +69,8 @@ impl Watcher {
     async fn say(&mut self, message: &Value) -> Result<()> {
         let text = message.to_string();
         let length = u16::try_from(text.len()).context("a short message")?;
-        // Masked with zeros, which leaves the text as it is.
-        let mut frame = vec![0x81, 0x80 | 126];
+        // Masked (with zeros, which leaves the text as it is), and its length in the next two bytes.
+        let mut frame = vec![0x81, 0xfe];
         frame.extend(length.to_be_bytes());
         frame.extend([0; 4]);
         frame.extend(text.as_bytes());

@@ -12,7 +12,6 @@ use store::AuditPage;
 /// Something that a person asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "a command is made once and handled once")]
 pub enum Command {
     /// Registers a repository on disk. Answers with [`Reply::Repository`].
     AddRepository {

@@ -92,10 +92,10 @@ async fn read(backend: Arc<dyn Backend>, (session, seen): (SessionNumber, i64), 
         let shown: Result<Vec<_>, _> = some.into_iter().map(|event| event.and_then(Shown::try_from)).collect();
         match shown {
             Ok(shown) => kept.add(shown),
-            Err(problem) => return kept.end(Some(problem)),
+            Err(problem) => return kept.end(Err(problem)),
         }
     }
-    kept.end(None);
+    kept.end(Ok(()));
 }
 
 /// The newest events of a session that somebody looks at.
@@ -124,8 +124,8 @@ struct Recent {
     bytes: usize,
     /// Events up to this number are not kept.
     forgotten: i64,
-    /// Nothing more comes; because of this, if anything went wrong.
-    over: Option<Option<Problem>>,
+    /// Nothing more comes, or something went wrong.
+    over: Option<Result<(), Problem>>,
 }
 
 /// What a tail has for a viewer.
@@ -138,7 +138,7 @@ enum Look {
     /// Nothing yet.
     Nothing,
     /// Nothing ever.
-    Over(Option<Problem>),
+    Over(Result<(), Problem>),
 }
 
 impl Kept {
@@ -162,8 +162,8 @@ impl Kept {
         self.moved.send_modify(|moved| *moved += 1);
     }
 
-    fn end(&self, problem: Option<Problem>) {
-        self.recent.lock().over = Some(problem);
+    fn end(&self, why: Result<(), Problem>) {
+        self.recent.lock().over = Some(why);
         self.moved.send_modify(|moved| *moved += 1);
     }
 
@@ -180,7 +180,7 @@ impl Kept {
         let events: Vec<_> = recent.events.range(from..).take(PAGE).cloned().collect();
         match &recent.over {
             _ if !events.is_empty() => Look::Events(events),
-            Some(problem) => Look::Over(problem.clone()),
+            Some(why) => Look::Over(why.clone()),
             None => Look::Nothing,
         }
     }
@@ -218,8 +218,7 @@ impl Viewer {
             match tail.kept.after(self.seen) {
                 Look::Events(events) => self.page = events.into_iter(),
                 Look::Behind => self.tail = None,
-                Look::Over(None) => return Ok(None),
-                Look::Over(Some(problem)) => return Err(problem),
+                Look::Over(why) => return why.map(|()| None),
                 // What moves a tail lives as long as the tail, which is ours.
                 Look::Nothing => moved.changed().await.unwrap_or_default(),
             }
@@ -281,8 +280,8 @@ mod tests {
     fn the_end_comes_after_everything_else() {
         let kept = Kept::above(0);
         kept.add(vec![shown(1, 1)]);
-        kept.end(None);
+        kept.end(Ok(()));
         assert_eq!(numbers(kept.after(0)), [1]);
-        assert!(matches!(kept.after(1), Look::Over(None)));
+        assert!(matches!(kept.after(1), Look::Over(Ok(()))));
     }
 }

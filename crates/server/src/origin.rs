@@ -3,7 +3,7 @@
 //! A page elsewhere can make a browser send requests here (forged requests, CSRF), and a name elsewhere can be pointed at
 //! this machine (DNS rebinding). Both are refused by looking at `Host` and `Origin`, which a page cannot choose.
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use std::net::SocketAddr;
 
 /// The names of one server.
@@ -96,8 +96,8 @@ impl Origins {
 
     /// Refuses a link that is followed from a page of somebody else's, for what is more than a page to look at. Browsers
     /// say so in `Sec-Fetch-Site`, which no page can choose; programs say nothing.
-    pub fn own_link(&self, headers: &HeaderMap) -> Result<(), ForeignOrigin> {
-        match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+    pub fn own_link(headers: &HeaderMap) -> Result<(), ForeignOrigin> {
+        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
             None | Some(b"same-origin" | b"none") => Ok(()),
             Some(_) => Err(ForeignOrigin),
         }
@@ -125,7 +125,6 @@ fn is_meant(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -178,9 +177,9 @@ mod tests {
         assert!(local().own_page(&Method::GET, &headers(&[])).is_ok(), "a link that is followed");
         assert!(local().own_page(&Method::GET, &headers(&[("origin", "http://evil.example")])).is_err());
         for (site, own) in [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false)] {
-            assert_eq!(local().own_link(&headers(&[("sec-fetch-site", site)])).is_ok(), own, "{site}");
+            assert_eq!(Origins::own_link(&headers(&[("sec-fetch-site", site)])).is_ok(), own, "{site}");
         }
-        assert!(local().own_link(&headers(&[])).is_ok(), "a program");
+        assert!(Origins::own_link(&headers(&[])).is_ok(), "a program");
         assert!(local().own_socket(&headers(&[])).is_err(), "a socket always says where it is from");
         assert!(local().own_socket(&headers(&[ours])).is_ok());
         let plain = headers(&[("origin", "http://runyard.example.org"), meant]);

@@ -138,9 +138,8 @@ impl<'a> Person<'a> {
             }
             tokio::time::sleep(LOOK).await;
             // What was not acknowledged may have happened all the same.
-            let known = self
-                .read(&Command::Sessions { archived: false, all: true, limit: 10, before: None, repository: None })
-                .await?;
+            let (archived, all, limit, before, repository, search) = (false, true, 10, None, None, None);
+            let known = self.read(&Command::Sessions { archived, all, limit, before, repository, search }).await?;
             if let Some(number) = known[0]["number"].as_i64() {
                 return Ok(number);
             }

@@ -15,8 +15,9 @@ use domain::{
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::{
-    Audit, AuditPage, Check, Claim, ClaimLimits, Comment, Committed, ExecRow, Fence, Library, MemoryStore, OutputChunk,
-    PullRequest, PullRequests, SessionFilter, StdinLine, Store, StoreError, Thread, Write,
+    Audit, AuditPage, Check, Claim, ClaimLimits, Comment, Committed, ExecRow, Fence, FoundSessions, Library,
+    MemoryStore, OutputChunk, PullRequest, PullRequests, SessionFilter, SessionSearch, StdinLine, Store, StoreError,
+    Thread, Write,
 };
 use tokio::{sync::Notify, time::sleep};
 use uuid::Uuid;
@@ -166,6 +167,10 @@ impl Store for Wire {
         self.over("sessions", Store::sessions(&self.record.store, account, filter)).await
     }
 
+    async fn find_sessions(&self, account: AccountId, search: &SessionSearch) -> Result<FoundSessions> {
+        self.over("find_sessions", Store::find_sessions(&self.record.store, account, search)).await
+    }
+
     async fn events(&self, session: SessionId, after: i64, limit: i64) -> Result<Vec<Event>> {
         self.over("events", Store::events(&self.record.store, session, after, limit)).await
     }
@@ -226,8 +231,12 @@ impl Store for Wire {
         self.over("stdin_journal", Store::stdin_journal(&self.record.store, exec)).await
     }
 
-    async fn output(&self, exec: ExecId, from: u64) -> Result<Vec<OutputChunk>> {
-        self.over("output", Store::output(&self.record.store, exec, from)).await
+    async fn exec(&self, session: SessionId, id: ExecId) -> Result<Option<ExecRow>> {
+        self.over("exec", Store::exec(&self.record.store, session, id)).await
+    }
+
+    async fn output(&self, exec: ExecId, from: u64, to: u64) -> Result<Vec<OutputChunk>> {
+        self.over("output", Store::output(&self.record.store, exec, from, to)).await
     }
 
     async fn journal(&self, session: SessionId, key: &str) -> Result<Option<serde_json::Value>> {

@@ -67,7 +67,7 @@ async fn list(
 ) -> Result<Exit, Failure> {
     let filter = filter(app, wanted)?;
     let entries = read(connection, filter, AuditPage::Newest(before), limit).await?;
-    let lines = entries.into_iter().map(line).collect::<Result<Vec<_>, _>>()?;
+    let lines = entries.iter().map(line).collect::<Result<Vec<_>, _>>()?;
     if json {
         app.screen.json(&lines);
     } else if lines.is_empty() {
@@ -168,7 +168,7 @@ async fn read(
     }
 }
 
-fn line(entry: AuditEntry) -> Result<Line, Failure> {
+fn line(entry: &AuditEntry) -> Result<Line, Failure> {
     let deed = serde_json::from_str(&entry.deed).map_err(|error| {
         Failure::environment(format!("entry {} of the audit log cannot be read: {error}", entry.number))
             .mend("`runyard audit verify` says which entries were altered")

@@ -237,6 +237,7 @@ impl SessionMutations {
 
     /// Says to whoever has the session's page open that the caller writes a message, or does not any more. It is
     /// forgotten after six seconds, when it was not said again, and by whoever has no page open.
+    #[expect(clippy::unused_async, reason = "a resolver is async by its trait")]
     async fn set_typing(&self, ctx: &Context<'_>, session: i64, typing: bool) -> Result<bool> {
         let call = call(ctx)?;
         call.must(Right::Work)?;

@@ -94,7 +94,6 @@ impl From<engine::OutputPart> for Output {
 /// One entry of a session's log.
 pub struct Event(pub Arc<Shown>);
 
-#[expect(clippy::unused_async, reason = "a resolver is async by its trait")]
 #[Object]
 impl Event {
     /// 1, 2, 3 … without gaps.

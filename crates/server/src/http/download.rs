@@ -1,7 +1,7 @@
 //! The audit log as a file: a link that an admin's browser follows, or a program with a token.
 
 use super::{caller, problem::Answer, query};
-use crate::{export::AuditFormat, gate::Caller, state::State, time};
+use crate::{export::AuditFormat, gate::Caller, origin::Origins, state::State, time};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, State as Shared},
@@ -53,7 +53,7 @@ pub async fn audit(
         "audit.ndjson" => (AuditFormat::Ndjson, "application/x-ndjson", "ndjson"),
         _ => return Err(Answer::new(StatusCode::NOT_FOUND, "not-found", "there is no such file")),
     };
-    let own = state.origins.own_link(&headers).and_then(|()| state.origins.own_page(&Method::GET, &headers));
+    let own = Origins::own_link(&headers).and_then(|()| state.origins.own_page(&Method::GET, &headers));
     let caller = caller(&state, &headers, own).await?;
     if !may(caller.role, Right::Administer) {
         state.refused(caller.deed(&state, Told::new("audit.export", name))).await;

@@ -29,7 +29,7 @@ fn write_head(out: &mut String, view: &SessionView, people: &HashMap<UserId, Str
     writeln!(out, "- Asked for by {}, {}", line(name(people, session.requester)), rfc3339(session.created_at))?;
     let mode = match session.mode {
         Mode::OneShot => "one shot",
-        _ => "planned first",
+        Mode::Standard => "planned first",
     };
     let pull_requests = match session.pr_mode {
         PrMode::StackedPr => "stacked pull requests",
@@ -62,7 +62,7 @@ fn write_head(out: &mut String, view: &SessionView, people: &HashMap<UserId, Str
     if let Some(runbook) = &view.runbook {
         writeln!(out, "## Runbook, version {}\n\n{}\n", runbook.version, fenced(&runbook.text, "markdown"))?;
     }
-    write!(out, "## What happened\n")
+    writeln!(out, "## What happened")
 }
 
 /// What is said, entry by entry.

@@ -6,9 +6,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use store::{Access as _, Audit as _, AuditPage};
 
+/// The action and target of an entry, or why there is none.
+type Wanted = Result<(&'static str, &'static str), &'static str>;
+
 /// Every mutation of the schema with arguments that work (or that the stand-in takes), and how it is told: its action
 /// and its target. One that changes nothing has the reason instead.
-const TABLE: &[(&str, &str, Result<(&str, &str), &str>)] = &[
+const TABLE: &[(&str, &str, Wanted)] = &[
     ("addRepository", "(path: \"/srv/x\") { name }", Ok(("repository.add", "changed"))),
     ("createSession", "(input: { repository: \"shop\", prompt: \"x\" }) { warnings }", Ok(("session.create", ""))),
     ("sendMessage", "(session: 1, text: \"x\") { queued }", Ok(("session.message", "r/1"))),
@@ -165,20 +168,20 @@ async fn coming_in_and_going_out_is_told_and_so_is_every_refusal() {
 
     let told = deeds(&world).await;
     let short: Vec<_> = told.iter().map(|deed| (deed.action.as_str(), deed.actor.as_str(), deed.outcome)).collect();
-    use Outcome::{Done, Refused};
+    let (done, refused) = (Outcome::Done, Outcome::Refused);
     assert_eq!(
         short,
         [
-            ("link.first_admin", "server", Done),
-            ("link.use", "ada@example.org", Done),
-            ("sign_in", "ada@example.org", Done),
-            ("sign_in", "ada@example.org", Done),
-            ("sign_in.end", "ada@example.org", Done),
-            ("sign_in", "ada@example.org", Refused),
+            ("link.first_admin", "server", done),
+            ("link.use", "ada@example.org", done),
+            ("sign_in", "ada@example.org", done),
+            ("sign_in", "ada@example.org", done),
+            ("sign_in.end", "ada@example.org", done),
+            ("sign_in", "ada@example.org", refused),
             // A password in the wrong field is kept nowhere.
-            ("sign_in", "no mail address", Refused),
-            ("link.use", "", Refused),
-            ("person.password", "ada@example.org", Refused),
+            ("sign_in", "no mail address", refused),
+            ("link.use", "", refused),
+            ("person.password", "ada@example.org", refused),
         ]
     );
     let all = serde_json::to_string(&told).expect("JSON");

@@ -65,7 +65,11 @@ async fn a_session_begins_with_a_runbook_or_not_at_all(engine: Engine) {
     assert_eq!(store.session(session_id(1)).await.expect("reads"), None);
     let first = [Write::AddRunbook(runbook(1, 1, &[1, 2]), leaves)];
     let made = store.begin_session(&session(1, 1), &first, &[note("begun")], NOW).await.expect("a session");
-    assert_eq!((made.number.0, made.version, made.last_event), (1, 1, 1), "numbers of what was refused are not used up");
+    assert_eq!(
+        (made.number.0, made.version, made.last_event),
+        (1, 1, 1),
+        "numbers of what was refused are not used up"
+    );
     assert_eq!(store.session(session_id(1)).await.expect("reads"), Some(made));
     assert_eq!(store.steps(session_id(1)).await.expect("reads").len(), 2);
 }
