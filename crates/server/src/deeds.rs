@@ -1,78 +1,14 @@
 //! Who does what over HTTP, as the audit log tells it, and what was refused to whom.
 
 use crate::{
+    from::from,
     gate::{Caller, Proof},
     state::State,
 };
 use domain::{Deed, DoerKind, Outcome, Via};
 use engine::{Command, Problem, Reply, Told};
-use governor::{Quota, RateLimiter, clock::DefaultClock, state::keyed::HashMapStateStore};
-use std::{
-    net::IpAddr,
-    num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::net::IpAddr;
 use store::StoreError;
-
-tokio::task_local! {
-    static FROM: IpAddr;
-}
-
-/// Answers a request that came from this address.
-pub async fn answering<F: Future>(from: Option<IpAddr>, answer: F) -> F::Output {
-    match from {
-        Some(from) => FROM.scope(from, answer).await,
-        None => answer.await,
-    }
-}
-
-/// Where the request that is being answered came from.
-pub fn from() -> Option<IpAddr> {
-    FROM.try_with(|from| *from).ok()
-}
-
-/// How many refusals are written down, so that nobody fills the disk with them: a hundred of strangers at once, then one
-/// every ten seconds; twenty of somebody who came in, then one a minute. The next that is tells of those that were not.
-pub struct Refusals {
-    strangers: RateLimiter<(), HashMapStateStore<()>, DefaultClock>,
-    callers: RateLimiter<String, HashMapStateStore<String>, DefaultClock>,
-    unwritten: AtomicU64,
-}
-
-impl std::fmt::Debug for Refusals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Refusals")
-    }
-}
-
-impl Refusals {
-    pub fn new() -> Self {
-        let quota = |every: u64, burst: u32| {
-            let quota = Quota::with_period(Duration::from_secs(every)).expect("a period that is not zero");
-            quota.allow_burst(NonZeroU32::new(burst).expect("not zero"))
-        };
-        Self {
-            strangers: RateLimiter::hashmap(quota(10, 100)),
-            callers: RateLimiter::hashmap(quota(60, 20)),
-            unwritten: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether one more is written down, and how many before it were not.
-    fn one_more(&self, deed: &Deed) -> Option<u64> {
-        let fits = match deed.kind {
-            DoerKind::Stranger => self.strangers.check_key(&()).is_ok(),
-            // There are no more of them than the account has people and tokens.
-            _ => self.callers.check_key(&deed.actor).is_ok(),
-        };
-        if fits {
-            return Some(self.unwritten.swap(0, Ordering::Relaxed));
-        }
-        self.unwritten.fetch_add(1, Ordering::Relaxed);
-        None
-    }
-}
 
 impl Caller {
     /// What this caller does.

@@ -2,7 +2,7 @@
 
 use crate::{
     bearer::{self, Kind},
-    deeds,
+    from::from,
 };
 use axum::http::{HeaderMap, header};
 use domain::{AccountId, BearerHash, Clock, Member, Role, SignInId, Timestamp, TokenId};
@@ -145,7 +145,7 @@ impl Gate {
             self.access.used_sign_in(sign_in.id, now).await?;
         }
         let (role, proof) = (member.user.role, Proof::SignIn(sign_in.id, hash));
-        Ok(Caller { role, member: Some(member), proof, token: None, from: deeds::from() })
+        Ok(Caller { role, member: Some(member), proof, token: None, from: from() })
     }
 
     async fn by_token(&self, hash: BearerHash) -> Result<Caller, Refusal> {
@@ -160,7 +160,7 @@ impl Gate {
         }
         let role = member.as_ref().map_or(Role::Member, |member| member.user.role);
         let proof = Proof::Token(token.id, hash);
-        Ok(Caller { member, role, proof, token: Some(token.name), from: deeds::from() })
+        Ok(Caller { member, role, proof, token: Some(token.name), from: from() })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What everything that answers shares.
 
 use crate::{
-    audience::Audience, brake::Brake, deeds::Refusals, gate::Gate, metrics::Metrics, oidc::Provider, origin::Origins,
-    password::Passwords, presence::Presence, pulse::Pulse,
+    audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, oidc::Provider, origin::Origins,
+    password::Passwords, presence::Presence, pulse::Pulse, refusals::Refusals,
 };
 use domain::{AccountId, Clock, Mint};
 use engine::Backend;

@@ -1,7 +1,7 @@
 //! What holds for every request and answer: for whom it is, how long it takes, and what it says to browsers.
 
 use super::{ANSWER_WITHIN, problem::Answer};
-use crate::{deeds, listen::Visitor, state::State};
+use crate::{from, listen::Visitor, state::State};
 use axum::{
     extract::{ConnectInfo, Request, State as Shared},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
@@ -33,7 +33,7 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Ne
         to_tls(&state, &request)
     } else {
         let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
-        deeds::answering(from, in_time(next.run(request))).await
+        from::answering(from, in_time(next.run(request))).await
     };
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {

@@ -1,14 +1,13 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { viewerQuery } from '../../app/queries'
 import { request } from '../../graphql/client'
 import { words } from '../../graphql/errors'
 import { CodeEditor } from '../../ui/CodeEditor'
-import { Ago, Button, Problem, TextField } from '../../ui/controls'
+import { Ago, Problem, TextField } from '../../ui/controls'
 import { plural } from '../../ui/format'
 import { useTitle } from '../../ui/hooks'
 import { Text } from '../../ui/Text'
-import { say } from '../../ui/toast'
 import {
   ADD_CONTEXT_FILE,
   CHANGE_CONTEXT_FILE,
@@ -18,8 +17,7 @@ import {
   REMOVE_CONTEXT_FILE,
   useVersioned,
 } from './knowledge'
-import { Newer } from './Newer'
-import { Remove } from './Remove'
+import { PieceEditor } from './Piece'
 
 /** Who may change what everybody works with. */
 function useMayConfigure(): boolean {
@@ -105,6 +103,7 @@ interface Draft {
   enabled: boolean
 }
 
+const LABEL = 'Text of the context file'
 const EMPTY: Draft = { title: '', text: '', repositories: '', priority: '0', enabled: true }
 
 const draftOf = (file: ContextFile): Draft => ({
@@ -149,7 +148,6 @@ export function ContextFilePage() {
 }
 
 function Editor({ file }: { file: ContextFile | null }) {
-  const client = useQueryClient()
   const navigate = useNavigate()
   const may = useMayConfigure()
   const own = useVersioned<Draft>(
@@ -157,36 +155,6 @@ function Editor({ file }: { file: ContextFile | null }) {
   )
   const { draft } = own
   const set = (change: Partial<Draft>) => own.write({ ...draft, ...change })
-  const reread = () => client.invalidateQueries({ queryKey: contextFilesQuery.queryKey })
-  const save = useMutation({
-    meta: { showsErrors: true },
-    mutationFn: async () => {
-      const input = inputOf(draft)
-      if (!file) return (await request(ADD_CONTEXT_FILE, { input })).addContextFile.id
-      await request(CHANGE_CONTEXT_FILE, { id: file.id, expectedVersion: own.version, input })
-      return null
-    },
-    onSuccess: async (added) => {
-      own.discard()
-      say(
-        file
-          ? `Saved as version ${own.version + 1}. New runs are told of it.`
-          : 'Added. New runs are told of it.',
-      )
-      await reread()
-      if (added) await navigate({ to: '/settings/context/$id', params: { id: added } })
-    },
-    // When somebody was faster, their version is read and shown beside one's own.
-    onError: () => void reread(),
-  })
-  const remove = useMutation({
-    mutationFn: () => request(REMOVE_CONTEXT_FILE, { id: file?.id ?? '', expectedVersion: own.version }),
-    onSuccess: async () => {
-      await navigate({ to: '/settings/context' })
-      await reread()
-    },
-    onError: () => void reread(),
-  })
   if (!may)
     return (
       <>
@@ -202,23 +170,36 @@ function Editor({ file }: { file: ContextFile | null }) {
           {draft.enabled ? '' : ' · off'}
         </p>
         <div className="knowledge-text">
-          <CodeEditor label="Text of the context file" text={draft.text} />
+          <CodeEditor label={LABEL} text={draft.text} />
         </div>
       </>
     )
+  const id = file?.id ?? ''
+  const input = inputOf(draft)
   return (
-    <form
-      className="stack"
-      aria-label="Context file"
-      onSubmit={(event) => {
-        event.preventDefault()
-        save.mutate()
+    <PieceEditor
+      what="context file"
+      title={file?.title ?? null}
+      own={own}
+      text={{ label: LABEL, of: ({ text }) => text, write: (text) => set({ text }) }}
+      doings={{
+        queryKey: contextFilesQuery.queryKey,
+        add: async () => (await request(ADD_CONTEXT_FILE, { input })).addContextFile.id,
+        change: (expectedVersion) => request(CHANGE_CONTEXT_FILE, { id, expectedVersion, input }),
+        remove: (expectedVersion) => request(REMOVE_CONTEXT_FILE, { id, expectedVersion }),
+        said: { changed: 'New runs are told of it.', added: 'Added. New runs are told of it.' },
+        go: (id) =>
+          id === null
+            ? navigate({ to: '/settings/context' })
+            : navigate({ to: '/settings/context/$id', params: { id } }),
       }}
+      afterRemoval="Runs that begin from now on are not told of it. Sessions that used it keep its name."
+      hint={
+        file && file.files.length > 0
+          ? `Names ${plural(file.files.length, 'file')}: those that a repository has are pointed out to the agent.`
+          : 'Files named in `code`, lists and code blocks are pointed out to the agent.'
+      }
     >
-      <h1>{file ? <Text>{file.title}</Text> : 'New context file'}</h1>
-      {own.conflict ? (
-        <Newer theirs={own.theirs.text} mine={draft.text} onTake={own.takeTheirs} onKeep={own.keepMine} />
-      ) : null}
       <TextField
         label="Title"
         placeholder="the first heading of the text"
@@ -253,28 +234,6 @@ function Editor({ file }: { file: ContextFile | null }) {
         />
         Give it to the agent
       </label>
-      <div className="knowledge-text">
-        <CodeEditor label="Text of the context file" text={draft.text} onChange={(text) => set({ text })} />
-      </div>
-      {save.error ? <Problem>{words(save.error)}</Problem> : null}
-      <div className="row wrap">
-        <span className="grow small muted" role="status">
-          {file && file.files.length > 0
-            ? `Names ${plural(file.files.length, 'file')}: those that a repository has are pointed out to the agent.`
-            : 'Files named in `code`, lists and code blocks are pointed out to the agent.'}
-        </span>
-        {file ? (
-          <Remove title={file.title} pending={remove.isPending} onRemove={() => remove.mutate()}>
-            Runs that begin from now on are not told of it. Sessions that used it keep its name.
-          </Remove>
-        ) : null}
-        <Button disabled={!own.dirty} onClick={own.discard}>
-          Discard
-        </Button>
-        <Button type="submit" look="primary" disabled={!own.dirty || save.isPending || own.conflict}>
-          {file ? 'Save' : 'Add'}
-        </Button>
-      </div>
-    </form>
+    </PieceEditor>
   )
 }

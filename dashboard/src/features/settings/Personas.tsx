@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { viewerQuery } from '../../app/queries'
@@ -9,7 +9,6 @@ import { Ago, Button, Problem, SelectField, TextField } from '../../ui/controls'
 import { plural } from '../../ui/format'
 import { useTitle } from '../../ui/hooks'
 import { Text } from '../../ui/Text'
-import { say } from '../../ui/toast'
 import {
   ADD_PERSONA,
   CHANGE_PERSONA,
@@ -22,8 +21,7 @@ import {
   type Role,
   useVersioned,
 } from './knowledge'
-import { Newer } from './Newer'
-import { Remove } from './Remove'
+import { PieceEditor } from './Piece'
 
 const whose = (persona: Pick<PersonaLine, 'default' | 'shared'>) =>
   persona.default ? 'default' : persona.shared ? 'shared' : 'only you'
@@ -110,7 +108,6 @@ export function PersonaPage() {
 }
 
 function Editor({ persona }: { persona: Persona | null }) {
-  const client = useQueryClient()
   const navigate = useNavigate()
   const configures = useQuery(viewerQuery).data?.role !== 'MEMBER'
   const [shared, setShared] = useState(false)
@@ -124,37 +121,6 @@ function Editor({ persona }: { persona: Persona | null }) {
   )
   const { draft } = own
   const set = (change: Partial<Draft>) => own.write({ ...draft, ...change })
-  const reread = () => client.invalidateQueries({ queryKey: personasQuery.queryKey })
-  const save = useMutation({
-    meta: { showsErrors: true },
-    mutationFn: async () => {
-      const input = { ...draft, name: draft.name.trim() }
-      if (!persona) return (await request(ADD_PERSONA, { input, shared })).addPersona.id
-      await request(CHANGE_PERSONA, { id: persona.id, expectedVersion: own.version, input })
-      return null
-    },
-    onSuccess: async (added) => {
-      own.discard()
-      say(
-        persona
-          ? `Saved as version ${own.version + 1}. New runs have it.`
-          : 'Added. Sessions can have it now.',
-      )
-      await reread()
-      if (added) await navigate({ to: '/settings/personas/$id', params: { id: added } })
-    },
-    // When somebody was faster, their version is read and shown beside one's own.
-    onError: () => void reread(),
-  })
-  const remove = useMutation({
-    mutationFn: () => request(REMOVE_PERSONA, { id: persona?.id ?? '', expectedVersion: own.version }),
-    onSuccess: async () => {
-      await navigate({ to: '/settings/personas' })
-      await reread()
-    },
-    onError: () => void reread(),
-  })
-  const fixed = persona?.default === true
   if (persona?.shared && !configures)
     return (
       <>
@@ -169,24 +135,42 @@ function Editor({ persona }: { persona: Persona | null }) {
         </div>
       </>
     )
+  const fixed = persona?.default === true
+  const id = persona?.id ?? ''
+  const input = { ...draft, name: draft.name.trim() }
   return (
-    <form
-      className="stack"
-      aria-label="Persona"
-      onSubmit={(event) => {
-        event.preventDefault()
-        save.mutate()
+    <PieceEditor
+      what="persona"
+      title={persona?.name ?? null}
+      own={own}
+      text={{
+        label: 'Instructions',
+        of: ({ instructions }) => instructions,
+        write: (instructions) => set({ instructions }),
       }}
+      doings={{
+        queryKey: personasQuery.queryKey,
+        add: async () => (await request(ADD_PERSONA, { input, shared })).addPersona.id,
+        change: (expectedVersion) => request(CHANGE_PERSONA, { id, expectedVersion, input }),
+        remove: (expectedVersion) => request(REMOVE_PERSONA, { id, expectedVersion }),
+        said: { changed: 'New runs have it.', added: 'Added. Sessions can have it now.' },
+        go: (id) =>
+          id === null
+            ? navigate({ to: '/settings/personas' })
+            : navigate({ to: '/settings/personas/$id', params: { id } }),
+      }}
+      afterRemoval={fixed ? null : 'Sessions that have it go on with the default ones.'}
+      hint={
+        fixed
+          ? 'A default persona keeps its name and stays; its instructions are yours to write.'
+          : 'The agent is given these words as they are, at the top of what it works by.'
+      }
+      more={
+        fixed && persona.original !== null && draft.instructions !== persona.original ? (
+          <Button onClick={() => set({ instructions: persona.original ?? '' })}>As Runyard comes</Button>
+        ) : null
+      }
     >
-      <h1>{persona ? <Text>{persona.name}</Text> : 'New persona'}</h1>
-      {own.conflict ? (
-        <Newer
-          theirs={own.theirs.instructions}
-          mine={draft.instructions}
-          onTake={own.takeTheirs}
-          onKeep={own.keepMine}
-        />
-      ) : null}
       <div className="inline-form">
         <TextField
           label="Name"
@@ -218,35 +202,6 @@ function Editor({ persona }: { persona: Persona | null }) {
           </div>
         )}
       </div>
-      <div className="knowledge-text">
-        <CodeEditor
-          label="Instructions"
-          text={draft.instructions}
-          onChange={(instructions) => set({ instructions })}
-        />
-      </div>
-      {save.error ? <Problem>{words(save.error)}</Problem> : null}
-      <div className="row wrap">
-        <span className="grow small muted" role="status">
-          {fixed
-            ? 'A default persona keeps its name and stays; its instructions are yours to write.'
-            : 'The agent is given these words as they are, at the top of what it works by.'}
-        </span>
-        {fixed && persona.original !== null && draft.instructions !== persona.original ? (
-          <Button onClick={() => set({ instructions: persona.original ?? '' })}>As Runyard comes</Button>
-        ) : null}
-        {persona && !fixed ? (
-          <Remove title={persona.name} pending={remove.isPending} onRemove={() => remove.mutate()}>
-            Sessions that have it go on with the default ones.
-          </Remove>
-        ) : null}
-        <Button disabled={!own.dirty} onClick={own.discard}>
-          Discard
-        </Button>
-        <Button type="submit" look="primary" disabled={!own.dirty || save.isPending || own.conflict}>
-          {persona ? 'Save' : 'Add'}
-        </Button>
-      </div>
-    </form>
+    </PieceEditor>
   )
 }
