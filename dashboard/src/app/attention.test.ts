@@ -24,9 +24,14 @@ describe('what one is called for', () => {
     expect(news(line('PLANNING'), line('PLANNED'))).toBe('has a plan to look at')
   })
 
-  it('is neither what goes on nor what was so when one came', () => {
+  it('is what became of a new one before one heard of it', () => {
+    expect(news(null, line('WAITING'))).toBe('waits for an answer')
+    expect(news(null, line('PLANNED'))).toBe('has a plan to look at')
+    expect(news(null, line('PLANNING'))).toBeNull()
+  })
+
+  it('is not what goes on', () => {
     expect(news(line('PLANNED'), line('EXECUTING'))).toBeNull()
     expect(news(line('EXECUTING'), line('PLANNED'))).toBeNull()
-    expect(news(undefined, line('WAITING'))).toBeNull()
   })
 })

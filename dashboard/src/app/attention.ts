@@ -41,15 +41,15 @@ export async function setTelling(on: boolean): Promise<void> {
   for (const listener of listeners) listener()
 }
 
-/** What of a session is worth calling somebody for, when it was not so before. */
-export function news(before: SessionLine | undefined, now: SessionLine): string | null {
-  if (!before || before.phase.kind === now.phase.kind) return null
+/** What of a session is worth calling somebody for, when it was not so before; nothing is before a new one. */
+export function news(before: SessionLine | null, now: SessionLine): string | null {
+  if (before?.phase.kind === now.phase.kind) return null
   switch (now.phase.kind) {
     case 'WAITING':
       return 'waits for an answer'
     case 'PLANNED':
       // A plan that was there before, and of which a step was done, waits for nobody.
-      return before.phase.kind === 'PLANNING' ? 'has a plan to look at' : null
+      return !before || before.phase.kind === 'PLANNING' ? 'has a plan to look at' : null
     case 'PLAN_FAILED':
       return 'could not be planned'
     case 'FAILED':
@@ -79,8 +79,12 @@ export function useAttention() {
     const before = known.current
     known.current = new Map(data.nodes.map((session) => [session.number, session]))
     if (!before || telling() !== 'on' || document.hasFocus()) return
+    const newest = Math.max(0, ...before.keys())
     for (const session of data.nodes) {
-      const words = news(before.get(session.number), session)
+      const known = before.get(session.number) ?? null
+      // An older one comes into the list when another one leaves it.
+      if (!known && session.number <= newest) continue
+      const words = news(known, session)
       if (!words) continue
       const notification = new Notification(`r/${session.number} ${words}`, {
         body: marked(session.title),

@@ -129,6 +129,15 @@ export function Conversation({ held, at }: Props) {
     wanted.current = undefined
     void log.go().then(() => requestAnimationFrame(() => virtual.scrollToEnd()))
   }
+  const toBeginning = () => {
+    // Whoever follows the end would be taken back to it by the first entry that comes.
+    following.current = false
+    log.follow(false)
+    setSeen(newest)
+    setPlacing(false)
+    wanted.current = undefined
+    void log.go(1).then(() => requestAnimationFrame(() => virtual.scrollToIndex(0)))
+  }
   // Before paint, so that nobody sees the jump.
   // biome-ignore lint/correctness/useExhaustiveDependencies: new entries are the reason to follow
   useLayoutEffect(() => {
@@ -169,7 +178,7 @@ export function Conversation({ held, at }: Props) {
       title: 'First entry',
       group: 'Conversation',
       keys: 'g b',
-      run: () => void log.go(1).then(() => requestAnimationFrame(() => virtual.scrollToIndex(0))),
+      run: toBeginning,
     },
   ])
 
