@@ -9,7 +9,9 @@ use std::{
 
 fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboard/dist");
+    // Relative, as cargo runs this in the package's folder: what is built into this program may come from a clone that
+    // shares the target folder, and a path of that one would make everything be built anew each time.
+    let built = Path::new("../../dashboard/dist");
     println!("cargo::rerun-if-changed={}", built.display());
     println!("cargo::rerun-if-changed=build.rs");
     let mut files = Vec::new();
