@@ -94,6 +94,10 @@ ids! {
     LinkId,
     /// Something that a team knows.
     KnowledgeId,
+    /// An address outside that is told of events.
+    WebhookId,
+    /// One telling of one event to one webhook.
+    DeliveryId,
 }
 
 /// A session's number within its account, shown as `r/42`.

@@ -22,6 +22,7 @@ mod session;
 mod step;
 mod text;
 mod usage;
+mod webhook;
 
 pub use access::{
     Admission, Arrival, BearerHash, Errand, Identity, Link, LinkPurpose, Member, MemberChange, SignIn, Token, Welcome,
@@ -39,8 +40,9 @@ pub use event::{Actor, CheckOutcome, Event, EventPayload, NoteLevel, Payload, To
 pub use generation::{EPOCHS_PER_GENERATION, Generation};
 pub use git::{BranchName, CommitId, InvalidBranch, InvalidCommit};
 pub use ids::{
-    AccountId, ActionId, BlobHash, ChangeId, ExecId, HostId, InvalidId, KnowledgeId, LinkId, RepositoryId, RequestId,
-    RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, TokenId, UserId,
+    AccountId, ActionId, BlobHash, ChangeId, DeliveryId, ExecId, HostId, InvalidId, KnowledgeId, LinkId, RepositoryId,
+    RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, TokenId, UserId,
+    WebhookId,
 };
 pub use knowledge::{ContextFile, Knowledge, KnowledgeKind, KnowledgeRef, Persona, PersonaRole, Piece};
 pub use lease::{Lease, Watcher};
@@ -53,6 +55,9 @@ pub use session::{
 pub use step::{Completion, Failure, Step, StepEvent, StepState};
 pub use text::is_invisible;
 pub use usage::{MicroUsd, Usage};
+pub use webhook::{
+    Attempt, Delivery, DeliveryState, HOLDS_BACK, MAY_FAIL, MOST_ATTEMPTS, Webhook, WebhookEvent, told_payload,
+};
 
 /// A transition that a state machine does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

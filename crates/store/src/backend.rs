@@ -10,11 +10,11 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, AuditEntry, AuditFilter, AuditIndex, AuditMark, BearerHash,
-    BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId, Errand, Event, ExecId, Generation, Identity,
-    Knowledge, KnowledgeId, KnowledgeKind, Lease, Link, LinkId, Member, Repository, RepositoryId, Request, RequestId,
-    RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId, SandboxRecord, SandboxState, ServerId,
-    Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId, StepState, Timestamp, Token, TokenId, User,
-    UserId,
+    BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId, Delivery, DeliveryId, DeliveryState, Errand, Event,
+    ExecId, Generation, Identity, Knowledge, KnowledgeId, KnowledgeKind, Lease, Link, LinkId, Member, Repository,
+    RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId,
+    SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId,
+    StepState, Timestamp, Token, TokenId, User, UserId, Webhook, WebhookId,
 };
 use secrets::Known;
 use serde_json::Value as Json;
@@ -79,6 +79,7 @@ pub trait Rows:
     + AccessRows
     + LibraryRows
     + AuditRows
+    + WebhookRows
     + Send
 {
     /// Tells other servers once the transaction commits.
@@ -372,4 +373,38 @@ pub trait AuditRows {
     ) -> Result<Vec<AuditEntry>>;
     /// Those with numbers above `after`, oldest first, with what they are found by.
     async fn chained(&mut self, account: AccountId, after: i64, limit: i64) -> Result<Vec<(AuditEntry, AuditIndex)>>;
+}
+
+/// Webhooks and their deliveries.
+#[async_trait]
+pub trait WebhookRows {
+    async fn add_webhook(&mut self, new: &Webhook) -> Result<()>;
+    /// Writes everything but id, account and creation time.
+    async fn put_webhook(&mut self, webhook: &Webhook) -> Result<()>;
+    /// Removes it with its deliveries.
+    async fn remove_webhook(&mut self, id: WebhookId) -> Result<()>;
+    /// By name.
+    async fn webhooks(&mut self, account: AccountId) -> Result<Vec<Webhook>>;
+    /// Adds one unless its id is there.
+    async fn add_delivery(&mut self, new: &Delivery) -> Result<()>;
+    /// Writes state, attempts, next attempt and the last one's end; false when state or attempts are not these.
+    async fn put_delivery(&mut self, delivery: &Delivery, from: DeliveryState, attempts: i64) -> Result<bool>;
+    async fn delivery(&mut self, webhook: WebhookId, id: DeliveryId) -> Result<Option<Delivery>>;
+    /// Newest first.
+    async fn deliveries(
+        &mut self,
+        webhook: WebhookId,
+        before: Option<(Timestamp, DeliveryId)>,
+        limit: i64,
+    ) -> Result<Vec<Delivery>>;
+    /// What may be tried and is not held back by an earlier one of its session, longest due first.
+    async fn due_deliveries(&mut self, webhook: WebhookId, now: Timestamp, limit: i64) -> Result<Vec<Delivery>>;
+    /// The earliest time at which one of an active webhook is due.
+    async fn next_delivery(&mut self, account: AccountId) -> Result<Option<Timestamp>>;
+    /// Gives up what waits.
+    async fn give_up_deliveries(&mut self, webhook: WebhookId) -> Result<()>;
+    /// Removes those that do not wait and are older, or are not among the newest; how many.
+    async fn remove_old_deliveries(&mut self, webhook: WebhookId, before: Timestamp, keep: i64) -> Result<u64>;
+    /// Removes those of webhooks that are gone; how many.
+    async fn remove_stray_deliveries(&mut self) -> Result<u64>;
 }

@@ -1,5 +1,5 @@
 //! What lasts: sessions and their event logs, the action queue, leases, blobs, the local forge's pull requests, sealed
-//! secrets, who did what.
+//! secrets, who did what, webhooks and what they are to be told.
 //!
 //! Everything that is written passes `door/clean.rs`, which takes out what is known to be secret. A store cannot be opened
 //! without saying what that is.
@@ -22,6 +22,7 @@ mod search;
 mod sql;
 mod vault;
 mod wake;
+mod webhooks;
 
 pub use access::Access;
 pub use audit::{Audit, AuditPage, besides, doing, is_told, looking, unnoted};
@@ -36,3 +37,4 @@ pub use pull_request::{Check, Comment, PullRequest, PullRequestState, PullReques
 pub use search::{FoundSessions, SessionSearch};
 pub use sql::{Examined, Source, SqlStore, StoreOptions};
 pub use vault::{Reseal, SealedSecret, Vault};
+pub use webhooks::{MOST_WEBHOOKS, Webhooks};

@@ -129,6 +129,8 @@ impl Change for domain::Repository {
 impl Change for () {}
 impl Change for crate::Committed {}
 impl Change for crate::PullRequest {}
+impl Change for domain::Delivery {}
+impl Change for domain::Webhook {}
 
 /// Writes down what is being done, unless that was done already or nothing was.
 pub(super) async fn write_down(rows: &mut dyn Rows, change: &impl Change, redactor: &Redactor) -> Result<()> {

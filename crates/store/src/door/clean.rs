@@ -5,8 +5,8 @@
 
 use crate::{Check, Comment, PullRequest, StoreError, Thread, Write};
 use domain::{
-    Account, Action, ActionKind, Change, EventPayload, Knowledge, Repository, Request, RequestState, Run,
-    RunbookVersion, SandboxRecord, Session, User,
+    Account, Action, ActionKind, Change, Delivery, EventPayload, Knowledge, Repository, Request, RequestState, Run,
+    RunbookVersion, SandboxRecord, Session, User, Webhook,
 };
 use secrets::Redactor;
 use serde::{Serialize, de::DeserializeOwned};
@@ -64,6 +64,7 @@ by_json!(
     Change,
     Check,
     Comment,
+    Delivery,
     EventPayload,
     Json,
     Knowledge,
@@ -77,6 +78,7 @@ by_json!(
     Session,
     Thread,
     User,
+    Webhook,
 );
 
 impl Clean for Write {

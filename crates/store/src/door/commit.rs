@@ -1,6 +1,9 @@
 //! The rules of the one door: what a write may do to a session.
 
-use super::clean::Cleaned;
+use super::{
+    clean::Cleaned,
+    webhooks::{self, Happened},
+};
 use crate::{
     Committed, ExecRow, Fence, OutputChunk, StdinLine, StoreError, Write,
     backend::{News, Rows},
@@ -31,6 +34,8 @@ pub(super) async fn commit(
     check_fence(rows, session, fence).await?;
     apply(rows, session, writes, now).await?;
     append(rows, session, last_event - count, events, now).await?;
+    let happened = Happened { begins: false, writes, events, after: last_event - count };
+    webhooks::tell(rows, session, &happened, now).await?;
     if may_bring_work(writes) {
         rows.announce(News::Work).await?;
     }

@@ -9,6 +9,7 @@ mod library;
 mod pull_requests;
 mod search;
 mod vault;
+mod webhooks;
 mod work;
 
 use crate::{

@@ -3,6 +3,7 @@
 use super::{
     clean::Cleaned,
     commit::{append, apply, missing},
+    webhooks::{self, Happened},
 };
 use crate::{
     Claim, ClaimLimits, StoreError, Write,
@@ -47,6 +48,7 @@ pub(super) async fn begin_session(
     rows.add_session(&session).await?;
     apply(rows, session.id, writes, now).await?;
     append(rows, session.id, 0, events, now).await?;
+    webhooks::tell(rows, session.id, &Happened { begins: true, writes, events, after: 0 }, now).await?;
     rows.announce(News::Work).await?;
     rows.session(session.id).await?.ok_or_else(|| missing("session", session.id))
 }

@@ -9,6 +9,7 @@ mod runs;
 mod secrets;
 mod sessions;
 mod tables;
+mod webhooks;
 mod work;
 
 use crate::{

@@ -5,10 +5,10 @@ use crate::{
     Check, Comment, ExecRow, OutputChunk, PullRequest, SealedSecret, StdinLine, StoreError, Thread, backend::LeaseRow,
 };
 use domain::{
-    Account, AccountId, Action, ActionId, AuditEntry, AuditIndex, BearerHash, BlobHash, Change, ChangeId, Errand,
-    ExecId, Generation, Identity, Knowledge, KnowledgeId, Link, LinkId, Repository, RepositoryId, Request, RequestId,
-    Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId, Session, SessionId, SignIn, SignInId, Step, StepId,
-    Timestamp, Token, TokenId, User, UserId,
+    Account, AccountId, Action, ActionId, AuditEntry, AuditIndex, BearerHash, BlobHash, Change, ChangeId, Delivery,
+    DeliveryId, Errand, ExecId, Generation, Identity, Knowledge, KnowledgeId, Link, LinkId, Repository, RepositoryId,
+    Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId, Session, SessionId, SignIn,
+    SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId, Webhook, WebhookId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -60,6 +60,8 @@ pub(super) struct Tables {
     pub errands: Table<BearerHash, Errand>,
     pub identities: Table<(AccountId, String, String), Identity>,
     pub knowledge: Table<KnowledgeId, Knowledge>,
+    pub webhooks: Table<WebhookId, Webhook>,
+    pub deliveries: Table<DeliveryId, Delivery>,
     pub audit: Table<(AccountId, i64), (AuditEntry, AuditIndex)>,
 }
 

@@ -17,6 +17,7 @@ mod secrets;
 mod sessions;
 mod statement;
 mod value;
+mod webhooks;
 mod work;
 
 pub use copy::{Examined, Source};
@@ -202,7 +203,7 @@ impl Backend for SqlStore {
 }
 
 /// All statements, by module.
-const STATEMENTS: [&[&statement::Statement]; 13] = [
+const STATEMENTS: [&[&statement::Statement]; 14] = [
     access::STATEMENTS,
     accounts::STATEMENTS,
     audit::STATEMENTS,
@@ -215,5 +216,6 @@ const STATEMENTS: [&[&statement::Statement]; 13] = [
     runs::STATEMENTS,
     secrets::STATEMENTS,
     sessions::STATEMENTS,
+    webhooks::STATEMENTS,
     work::STATEMENTS,
 ];

@@ -115,6 +115,12 @@ impl Columns<'_> {
         serde_json::from_str(&self.text()?).map_err(|error| self.damaged(&error))
     }
 
+    /// The same, when it may be absent.
+    pub(super) fn maybe_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, StoreError> {
+        let text = self.maybe_text()?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| self.damaged(&error))).transpose()
+    }
+
     /// An enum without fields that was stored as a plain word.
     pub(super) fn word<T: DeserializeOwned>(&mut self) -> Result<T, StoreError> {
         serde_json::from_value(self.text()?.into()).map_err(|error| self.damaged(&error))

@@ -2,9 +2,9 @@
 
 use crate::StoreError;
 use domain::{
-    AccountId, ActionId, BearerHash, BlobHash, BranchName, ChangeId, CommitId, ExecId, HostId, KnowledgeId, LinkId,
-    RepositoryId, RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId,
-    Timestamp, TokenId, UserId,
+    AccountId, ActionId, BearerHash, BlobHash, BranchName, ChangeId, CommitId, DeliveryId, ExecId, HostId, KnowledgeId,
+    LinkId, RepositoryId, RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId,
+    Timestamp, TokenId, UserId, WebhookId,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -85,4 +85,6 @@ from! {
     TokenId => Uuid(value) value.0;
     LinkId => Uuid(value) value.0;
     KnowledgeId => Uuid(value) value.0;
+    WebhookId => Uuid(value) value.0;
+    DeliveryId => Uuid(value) value.0;
 }

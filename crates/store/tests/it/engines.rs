@@ -3,7 +3,7 @@
 use crate::postgres;
 use secrets::Known;
 use std::sync::Arc;
-use store::{Access, MemoryStore, SqlStore, Store, StoreOptions, Vault};
+use store::{Access, MemoryStore, SqlStore, Store, StoreOptions, Vault, Webhooks};
 use tempfile::TempDir;
 
 /// One database and how to open it.
@@ -11,6 +11,7 @@ pub struct Engine {
     first: Arc<dyn Store>,
     vault: Arc<dyn Vault>,
     access: Arc<dyn Access>,
+    webhooks: Arc<dyn Webhooks>,
     /// What the first store hides.
     pub known: Known,
     /// Where other servers find the same database, when there can be others.
@@ -26,6 +27,7 @@ impl Engine {
         Self {
             first: store.clone(),
             access: store.clone(),
+            webhooks: store.clone(),
             vault: store,
             known,
             shared: None,
@@ -41,6 +43,7 @@ impl Engine {
         Self {
             first: store.clone(),
             access: store.clone(),
+            webhooks: store.clone(),
             vault: store,
             known,
             shared: None,
@@ -56,6 +59,7 @@ impl Engine {
         Self {
             first: store.clone(),
             access: store.clone(),
+            webhooks: store.clone(),
             vault: store,
             known,
             shared,
@@ -70,6 +74,10 @@ impl Engine {
 
     pub fn vault(&self) -> Arc<dyn Vault> {
         Arc::clone(&self.vault)
+    }
+
+    pub fn webhooks(&self) -> Arc<dyn Webhooks> {
+        Arc::clone(&self.webhooks)
     }
 
     pub fn access(&self) -> Arc<dyn Access> {

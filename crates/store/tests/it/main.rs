@@ -15,4 +15,5 @@ mod opening;
 mod postgres;
 mod redaction;
 mod vault;
+mod webhooks;
 mod world;
