@@ -7,9 +7,10 @@ use super::Ready;
 use anyhow::{Context as _, Result, ensure};
 use domain::{EventPayload, NoteLevel, SessionNumber, SystemClock, SystemMint, Timestamp};
 use large::{AtRest, Size};
+use secrets::Known;
 use serde_json::json;
-use server::{Doors, Listening, Parts, Server};
-use std::{net::SocketAddr, sync::Arc};
+use server::{Doors, Listening, Parts, Server, WebhookParts, WebhookSettings};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use store::{Fence, Store as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
@@ -33,6 +34,14 @@ pub async fn serve() -> Result<()> {
         mint: Arc::new(SystemMint),
         listen,
         doors: Doors::default(),
+        webhooks: WebhookParts {
+            record: at_rest.store.clone(),
+            // There are no webhooks, so nothing is sealed.
+            keyring: PathBuf::new(),
+            makes_keyring: false,
+            known: Known::nothing(),
+            settings: WebhookSettings::default(),
+        },
     });
     let server = server.await?;
     let found = at_rest.store.session_numbered(at_rest.engine.account(), SessionNumber(small)).await?;

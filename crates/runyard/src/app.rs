@@ -14,6 +14,7 @@ use engine::{Person, Problem};
 use futures::future::BoxFuture;
 use jiff::tz::TimeZone;
 use secrets::{Known, Secret};
+use server::WebhookRecord;
 use std::{io::IsTerminal as _, sync::Arc};
 use store::{Access, Store};
 use tokio::sync::mpsc;
@@ -39,6 +40,8 @@ pub struct Pages {
     pub store: Arc<dyn Store>,
     /// Who may come in.
     pub access: Arc<dyn Access>,
+    /// Webhooks and their secrets.
+    pub webhooks: Arc<dyn WebhookRecord>,
     /// Into which account.
     pub account: AccountId,
     /// The secrets that are stored.

@@ -31,7 +31,8 @@ pub fn compose(known: Known) -> Compose {
                 let vault = Arc::clone(&vault);
                 Box::pin(async move { vault.stored_secret(&name, "oidc.client_secret_name").await })
             });
-            let pages = Pages { store: store.clone(), access: store, account: engine.account(), stored };
+            let account = engine.account();
+            let pages = Pages { store: store.clone(), access: store.clone(), webhooks: store, account, stored };
             Ok(Composed { backend: Arc::new(Embedded { engine, known }), pages: Some(pages) })
         })
     })

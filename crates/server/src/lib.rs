@@ -25,6 +25,7 @@ mod refusals;
 mod state;
 mod time;
 mod transcript;
+mod webhooks;
 
 pub use desk::{Desk, PeopleCommand, PeopleReply};
 pub use export::AuditFormat;
@@ -36,6 +37,7 @@ pub use oidc::{BadIssuer, Doors, ProviderSettings, check_issuer};
 pub use origin::BadAddress;
 pub use people::{LinkFor, make_link};
 pub use transcript::{Transcript, TranscriptFormat};
+pub use webhooks::{WebhookParts, WebhookRecord, WebhookSettings};
 
 use brake::Brake;
 use domain::{AccountId, Clock, LinkPurpose, Mint, Role};
@@ -54,6 +56,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use store::{Access, Store, StoreError};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use webhooks::Courier;
 
 /// How long connections may take to end when the server goes down.
 const LEAVE: Duration = Duration::from_secs(3);
@@ -78,6 +81,8 @@ pub struct Parts {
     pub listen: Listening,
     /// How people come in.
     pub doors: Doors,
+    /// How webhooks are told.
+    pub webhooks: WebhookParts,
 }
 
 /// Why a server did not start.
@@ -104,6 +109,9 @@ pub enum StartError {
     /// The provider cannot be spoken to.
     #[error("failed to make the client that speaks to the provider")]
     Provider(#[source] reqwest::Error),
+    /// Webhooks cannot be told.
+    #[error("failed to make the client that tells webhooks")]
+    Webhooks(#[source] reqwest::Error),
     /// The record cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,7 +130,7 @@ pub struct Server {
 impl Server {
     /// Listens and answers.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { backend, store, access, account, clock, mint, listen, doors } = parts;
+        let Parts { backend, store, access, account, clock, mint, listen, doors, webhooks } = parts;
         let Doors { passwords, provider } = doors;
         if !passwords && provider.is_none() {
             return Err(StartError::NoDoor);
@@ -135,6 +143,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let origins = Origins::new(listen.public_url.as_deref(), address, tls.is_some())?;
         let first_admin = first_admin(&origins, access.as_ref(), account, (clock.as_ref(), mint.as_ref())).await?;
+        let webhooks = Courier::new(webhooks, account, origins.url("")).map_err(StartError::Webhooks)?;
         let down = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
         let state = Arc::new(State {
@@ -147,6 +156,7 @@ impl Server {
             pulse: Pulse::new(),
             audience: Arc::default(),
             presence: Arc::default(),
+            webhooks,
             metrics: metrics.clone(),
             backend,
             store,
@@ -159,6 +169,7 @@ impl Server {
         });
         let url = state.origins.url("/");
         let mut tasks = vec![tokio::spawn(tidy(state.clone())), tokio::spawn(keep_pulse(state.clone()))];
+        tasks.push(tokio::spawn(webhooks::run(state.clone())));
         tasks.extend(tls.clone().map(|tls| tokio::spawn(tls.watch(down.clone()))));
         let app = http::router(App { state, schema: graphql::schema() });
         let until = down.clone();

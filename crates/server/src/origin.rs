@@ -62,6 +62,11 @@ impl Origins {
         format!("{}{path}", self.public)
     }
 
+    /// True when a host, with its port when that is not the scheme's own, is this server.
+    pub fn is_here(&self, host: &str) -> bool {
+        self.hosts.contains(&host.to_lowercase())
+    }
+
     /// True when a page of ours that was reached by our public name sent a request.
     pub fn is_public(&self, headers: &HeaderMap) -> bool {
         headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() == self.public.as_bytes())

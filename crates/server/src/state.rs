@@ -2,7 +2,7 @@
 
 use crate::{
     audience::Audience, brake::Brake, gate::Gate, metrics::Metrics, oidc::Provider, origin::Origins,
-    password::Passwords, presence::Presence, pulse::Pulse, refusals::Refusals,
+    password::Passwords, presence::Presence, pulse::Pulse, refusals::Refusals, webhooks::Courier,
 };
 use domain::{AccountId, Clock, Mint};
 use engine::Backend;
@@ -29,6 +29,7 @@ pub struct State {
     pub pulse: Pulse,
     pub audience: Arc<Audience>,
     pub presence: Arc<Presence>,
+    pub webhooks: Courier,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server goes down.
     pub down: CancellationToken,

@@ -32,3 +32,4 @@ mod stops;
 mod takeover;
 mod trees;
 mod users;
+mod webhooks;

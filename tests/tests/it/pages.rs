@@ -17,15 +17,16 @@ use tokio_tungstenite::{
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A browser that is signed in.
-struct Browser {
+pub struct Browser {
     http: reqwest::Client,
-    address: String,
+    /// Where it found the server.
+    pub address: String,
     cookie: String,
 }
 
 impl Browser {
     /// Opens the link that the server printed, and becomes the first admin.
-    async fn open(server: &mut Running) -> Self {
+    pub async fn open(server: &mut Running) -> Self {
         server.says("nobody can sign in yet").await;
         let said = server.so_far();
         let link = said.split_whitespace().find(|word| word.contains("/welcome/")).expect("a link");
@@ -48,7 +49,7 @@ impl Browser {
     }
 
     /// What a query gives; a mistake in it fails the test.
-    async fn ask(&self, query: &str) -> Value {
+    pub async fn ask(&self, query: &str) -> Value {
         let answer: Value = self.post("/graphql", &json!({ "query": query })).await.json().await.expect("JSON");
         assert!(answer["errors"].is_null(), "{query}: {answer}");
         answer["data"].clone()

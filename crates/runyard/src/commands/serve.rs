@@ -2,14 +2,14 @@
 
 use crate::{
     app::{App, Pages, Workers},
-    compose::client_secret,
+    compose::{client_secret, is_sqlite},
     config::Listen,
     connect::{Embedded, lock_for_serve},
     exit::{Exit, Failure, chain},
 };
 use domain::SystemMint;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::{Doors, Listening, Parts, Server, StartError, TlsError};
+use server::{Doors, Listening, Parts, Server, StartError, TlsError, WebhookParts};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -85,6 +85,13 @@ async fn open(app: &mut App, server: &Embedded, pages: &Pages, address: SocketAd
         mint: Arc::new(SystemMint),
         listen: Listening { address, ..listening.clone() },
         doors: doors.clone(),
+        webhooks: WebhookParts {
+            record: Arc::clone(&pages.webhooks),
+            keyring: app.config.keyring.clone(),
+            makes_keyring: is_sqlite(&app.config.database_url()),
+            known: app.known.clone(),
+            settings: app.config.webhooks(),
+        },
     };
     let is_default = app.config.is_default("listen");
     match Server::start(parts(address)).await {
@@ -124,6 +131,6 @@ fn failure(error: &StartError) -> Failure {
             told.mend("set tls.certificate and tls.key to files in the form PEM that this user may read")
         }
         StartError::NoDoor => told.mend("set password_sign_in to true, or name a provider in oidc.issuer"),
-        StartError::Provider(_) | StartError::Store(_) => told,
+        StartError::Provider(_) | StartError::Webhooks(_) | StartError::Store(_) => told,
     }
 }

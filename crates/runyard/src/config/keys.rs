@@ -142,6 +142,13 @@ keys! {
     oidc_require_verified_email: bool = "true" as "oidc.require_verified_email";
     /// How long a sign-in lasts before the provider is asked again.
     oidc_sign_in_lasts: Duration = "7d" as "oidc.sign_in_lasts";
+    /// Whether webhooks may be reached without TLS, by `http`. Deliveries are signed all the same, and can be read on the way.
+    webhooks_http: bool = "false" as "webhooks.http";
+    /// Networks that are not public and that webhooks may be in nevertheless, such as `10.0.0.0/8`. Everything else on this
+    /// machine, on private networks and at a cloud's own addresses is refused.
+    webhooks_networks: Vec<Network> = "" as "webhooks.networks";
+    /// How long a webhook may take to answer.
+    webhooks_within: Duration = "10s" as "webhooks.within";
     /// Your name, as git knows you. Default: git's `user.name`, else the login name.
     user_name: Option<String> = "" as "user.name";
     /// Your mail address, as git knows you. Default: git's `user.email`, else `login@hostname`.

@@ -8,7 +8,7 @@ use sandbox::{
     local::{self, Limit},
 };
 use secrets::Secret;
-use server::{Doors, Limits, Listening, ProviderSettings, Proxies, TlsFiles};
+use server::{Doors, Limits, Listening, ProviderSettings, Proxies, TlsFiles, WebhookSettings};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// How soon a renewed certificate is in use.
@@ -146,6 +146,17 @@ impl Config {
             sign_in_lasts: v.oidc_sign_in_lasts,
         };
         Ok(Doors { passwords: v.password_sign_in, provider: Some(provider) })
+    }
+
+    /// Where webhooks may be.
+    pub fn webhooks(&self) -> WebhookSettings {
+        let v = &self.values;
+        WebhookSettings {
+            http: v.webhooks_http,
+            networks: v.webhooks_networks.iter().map(|network| network.0).collect(),
+            within: v.webhooks_within,
+            ..WebhookSettings::default()
+        }
     }
 
     /// Where the database is.

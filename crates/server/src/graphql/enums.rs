@@ -49,6 +49,14 @@ remote! {
     Way = domain::Via { Page, Api, CommandLine, Server }
     /// What became of something.
     DoneOrRefused = domain::Outcome { Done, Refused }
+    /// What a webhook can be told of: a thing and its new state.
+    WebhookEvent = domain::WebhookEvent {
+        Ping, SessionCreated, SessionCompleted, SessionArchived, SessionUnarchived, RunbookVersion, QuestionAsked,
+        QuestionAnswered, StepNotStarted, StepQueued, StepInProgress, StepWaiting, StepCompleted, StepFailed, RunRunning,
+        RunWaiting, RunSucceeded, RunFailed, RunStopped, ChangeBranch, ChangeDraft, ChangeOpen, ChangeMerged, ChangeClosed,
+    }
+    /// Where a delivery stands.
+    DeliveryState = domain::DeliveryState { Waiting, Delivered, GivenUp }
     /// What a link is for.
     InvitationPurpose = domain::LinkPurpose { FirstAdmin, Invitation, PasswordReset }
 }

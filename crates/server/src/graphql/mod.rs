@@ -14,6 +14,7 @@ mod session;
 mod session_mutations;
 mod session_parts;
 mod subscription;
+mod webhooks;
 
 pub use call::Call;
 pub use error::Code;
@@ -27,6 +28,7 @@ use query::Looks;
 use session_mutations::SessionMutations;
 use std::sync::Arc;
 use subscription::Subscription;
+use webhooks::{WebhookMutations, WebhookQuery};
 
 /// A query may be so deep: a session's steps' usage is four.
 const DEEPEST: usize = 12;
@@ -35,11 +37,11 @@ const DEAREST: usize = 5000;
 
 /// Everything that can be read.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(Looks, AuditQuery);
+pub struct Query(Looks, AuditQuery, WebhookQuery);
 
 /// Everything that changes something.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(SessionMutations, PeopleMutations, KnowledgeMutations);
+pub struct Mutation(SessionMutations, PeopleMutations, KnowledgeMutations, WebhookMutations);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

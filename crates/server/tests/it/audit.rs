@@ -1,10 +1,10 @@
 //! Who did what: every operation that changes something is written down, refusals are bounded, and only admins read it.
 
 use crate::world::{ACCOUNT, Guest, PASSWORD, World, code};
-use domain::{AuditEntry, AuditFilter, Deed, DoerKind, Outcome, Via};
+use domain::{AuditEntry, AuditFilter, Deed, DoerKind, Outcome, Via, Webhook};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use store::{Access as _, Audit as _, AuditPage};
+use store::{Access as _, Audit as _, AuditPage, Webhooks as _};
 
 /// The action and target of an entry, or why there is none.
 type Wanted = Result<(&'static str, &'static str), &'static str>;
@@ -55,6 +55,16 @@ const TABLE: &[(&str, &str, Wanted)] = &[
     ),
     ("removePersona", "(id: \"NOBODY\", expectedVersion: 1) { id }", Ok(("knowledge.remove", "0000"))),
     ("switchPersona", "(session: 1) { number }", Ok(("session.persona", "r/1"))),
+    ("addWebhook", "(input: { name: \"ci\", url: \"http://127.0.0.1:1/\" }) { secret }", Ok(("webhook.add", "ci"))),
+    ("pingWebhook", "(id: \"WEBHOOK\") { id }", Ok(("webhook.ping", "ci"))),
+    ("redeliver", "(webhook: \"WEBHOOK\", delivery: \"DELIVERY\") { id }", Ok(("webhook.redeliver", "ci"))),
+    ("rotateWebhookSecret", "(id: \"WEBHOOK\") { secret }", Ok(("webhook.rotate_secret", "ci"))),
+    (
+        "changeWebhook",
+        "(id: \"WEBHOOK\", input: { name: \"cd\", url: \"http://127.0.0.1:1/\" }) { id }",
+        Ok(("webhook.change", "cd")),
+    ),
+    ("removeWebhook", "(id: \"WEBHOOK\") { id }", Ok(("webhook.remove", "cd"))),
     ("invite", "(email: \"new@example.org\", role: MEMBER) { url }", Ok(("link.invite", "new@example.org"))),
     ("resetPassword", "(person: \"GRACE\") { url }", Ok(("link.reset_password", "grace@example.org"))),
     ("revokeInvitation", "(id: \"LINK\") { id }", Ok(("link.revoke", "new@example.org"))),
@@ -90,13 +100,20 @@ async fn sign_in(world: &World, email: &str, password: &str) -> reqwest::Respons
     world.post("/auth/sign-in", &body).send().await.expect("an answer")
 }
 
-async fn ids(world: &World) -> [(&'static str, String); 4] {
+async fn ids(world: &World) -> [(&'static str, String); 6] {
     let members = world.store.members(ACCOUNT).await.expect("reads");
     let grace = members.iter().find(|member| member.user.name == "grace").expect("is there");
     let links = world.store.links(ACCOUNT, domain::Timestamp(0)).await.expect("reads");
     let tokens = world.store.tokens(ACCOUNT).await.expect("reads");
     let link = links.iter().find(|link| link.email.as_deref() == Some("new@example.org"));
+    let webhooks = world.store.webhooks(ACCOUNT).await.expect("reads");
+    let deliveries = match webhooks.first() {
+        Some(webhook) => world.store.deliveries(ACCOUNT, webhook.id, None, 1).await.expect("reads"),
+        None => vec![],
+    };
     [
+        ("WEBHOOK", webhooks.first().map(|webhook| webhook.id.to_string()).unwrap_or_default()),
+        ("DELIVERY", deliveries.first().map(|delivery| delivery.id.to_string()).unwrap_or_default()),
         ("NOBODY", uuid::Uuid::nil().to_string()),
         ("GRACE", grace.user.id.to_string()),
         ("LINK", link.map(|link| link.id.to_string()).unwrap_or_default()),
@@ -127,6 +144,13 @@ async fn every_mutation_is_told_or_has_a_reason_not_to_be() {
                 sign_in(&world, "ada@example.org", "another horse battery").await.status(),
                 StatusCode::NO_CONTENT
             );
+        }
+        if *name == "redeliver" {
+            // What waits cannot be redelivered; what is given up can.
+            let webhook = world.store.webhooks(ACCOUNT).await.expect("reads").remove(0);
+            for active in [false, true] {
+                world.store.change_webhook(&Webhook { active, ..webhook.clone() }).await.expect("changes");
+            }
         }
         let mut query = format!("mutation {{ {name}{rest} }}");
         for (word, id) in ids(&world).await {

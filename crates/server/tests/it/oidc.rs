@@ -2,9 +2,9 @@
 
 use crate::{
     rogue::{CLIENT, Instead, Lies, Rogue, SECRET, Signed},
-    world::{Guest, World, cookie},
+    world::{Ahead, Guest, World, cookie},
 };
-use domain::{Clock, Role, SystemClock, Timestamp};
+use domain::Role;
 use reqwest::{Method, Response, StatusCode, header};
 use secrets::Secret;
 use serde_json::{Value, json};
@@ -13,33 +13,10 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
 };
-
-/// The machine's clock, put forward.
-struct Ahead {
-    clock: SystemClock,
-    minutes: AtomicI64,
-}
-
-impl Ahead {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { clock: SystemClock::new(), minutes: AtomicI64::new(0) })
-    }
-}
-
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.clock.now().0 + self.minutes.load(SeqCst) * 60_000_000)
-    }
-
-    fn monotonic(&self) -> Duration {
-        let ahead = u64::try_from(self.minutes.load(SeqCst)).expect("ahead");
-        self.clock.monotonic() + Duration::from_mins(ahead)
-    }
-}
 
 fn settings(issuer: &str) -> ProviderSettings {
     ProviderSettings {

@@ -1,18 +1,50 @@
 //! A server with nobody in it yet, and those who come.
 
 use crate::stand_in::StandIn;
-use domain::{Account, AccountId, Clock, SystemClock, SystemMint};
+use domain::{Account, AccountId, Clock, SystemClock, SystemMint, Timestamp};
 use engine::Backend;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use secrets::Known;
 use serde_json::{Value, json};
-use server::{Doors, Listening, Parts, Proxies, ProxyHeader, Server};
-use std::{net::SocketAddr, sync::Arc};
+use server::{Doors, IpNet, Listening, Parts, Proxies, ProxyHeader, Server, WebhookParts, WebhookSettings};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use store::{MemoryStore, SqlStore, Store as _};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 /// The one account.
 pub const ACCOUNT: AccountId = AccountId(Uuid::from_u128(2));
 pub const PASSWORD: &str = "correct horse battery";
+
+/// The machine's clock, put forward.
+pub struct Ahead {
+    clock: SystemClock,
+    pub minutes: AtomicI64,
+}
+
+impl Ahead {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { clock: SystemClock::new(), minutes: AtomicI64::new(0) })
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now().0 + self.minutes.load(SeqCst) * 60_000_000)
+    }
+
+    fn monotonic(&self) -> Duration {
+        let ahead = u64::try_from(self.minutes.load(SeqCst)).expect("ahead");
+        self.clock.monotonic() + Duration::from_mins(ahead)
+    }
+}
 
 pub struct World {
     pub server: Server,
@@ -20,6 +52,10 @@ pub struct World {
     /// What the stand-in's server keeps.
     pub store: Arc<MemoryStore>,
     pub http: reqwest::Client,
+    /// What it knows to be secret.
+    pub known: Known,
+    /// Where its keyring is.
+    dir: Arc<TempDir>,
 }
 
 /// Somebody who is signed in or has a token.
@@ -39,51 +75,67 @@ impl World {
     }
 
     pub async fn listening(listen: Listening) -> Self {
-        Self::of(Arc::new(MemoryStore::new()), ACCOUNT, listen).await
+        let (known, dir) = surroundings();
+        Self::of(Arc::new(MemoryStore::hiding(known.clone())), ACCOUNT, listen, (known, dir)).await
     }
 
     /// A server with other ways in, by another clock, that believes whoever asks for whom they ask.
     pub async fn through(doors: Doors, clock: Arc<dyn Clock>) -> Self {
-        let store = Arc::new(MemoryStore::new());
+        let (known, dir) = surroundings();
+        let store = Arc::new(MemoryStore::hiding(known.clone()));
         store.account(&Account { id: ACCOUNT, name: ACCOUNT.to_string() }).await.expect("an account");
         let stand_in = StandIn::new(store.clone());
         let trusted = vec!["127.0.0.0/8".parse().expect("a network")];
         let proxies = Proxies { trusted, header: ProxyHeader::XForwarded };
-        let parts = Parts { doors, clock, ..parts(&stand_in, &store, Listening { proxies, ..here() }) };
+        let listen = Listening { proxies, ..here() };
+        let parts = Parts { doors, clock, ..parts(&stand_in, &store, listen, (&known, &dir)) };
         let server = Server::start(parts).await.expect("starts");
-        Self::with(server, stand_in, store)
+        Self::with(server, stand_in, store, (known, dir))
     }
 
     /// A server of another account with the same record.
     pub async fn beside(&self) -> Self {
-        Self::of(self.store.clone(), AccountId(Uuid::from_u128(99)), here()).await
+        let around = (self.known.clone(), Arc::clone(&self.dir));
+        Self::of(self.store.clone(), AccountId(Uuid::from_u128(99)), here(), around).await
     }
 
-    async fn of(store: Arc<MemoryStore>, account: AccountId, listen: Listening) -> Self {
+    async fn of(
+        store: Arc<MemoryStore>,
+        account: AccountId,
+        listen: Listening,
+        (known, dir): (Known, Arc<TempDir>),
+    ) -> Self {
         store.account(&Account { id: account, name: account.to_string() }).await.expect("an account");
         let stand_in = StandIn::new(store.clone());
-        let server = Server::start(Parts { account, ..parts(&stand_in, &store, listen) }).await.expect("starts");
-        Self::with(server, stand_in, store)
+        let parts = Parts { account, ..parts(&stand_in, &store, listen, (&known, &dir)) };
+        let server = Server::start(parts).await.expect("starts");
+        Self::with(server, stand_in, store, (known, dir))
     }
 
     /// A server over a real engine and its record.
     pub async fn over(backend: Arc<dyn Backend>, record: Arc<SqlStore>, account: AccountId) -> Self {
-        let store = Arc::new(MemoryStore::new());
+        let (known, dir) = surroundings();
+        let store = Arc::new(MemoryStore::hiding(known.clone()));
         let stand_in = StandIn::new(store.clone());
-        let parts = parts(&stand_in, &store, here());
+        let parts = parts(&stand_in, &store, here(), (&known, &dir));
         let parts = Parts { backend, store: record.clone(), access: record, account, ..parts };
         let server = Server::start(parts).await.expect("starts");
-        Self::with(server, stand_in, store)
+        Self::with(server, stand_in, store, (known, dir))
     }
 
-    fn with(server: Server, stand_in: Arc<StandIn>, store: Arc<MemoryStore>) -> Self {
+    fn with(
+        server: Server,
+        stand_in: Arc<StandIn>,
+        store: Arc<MemoryStore>,
+        (known, dir): (Known, Arc<TempDir>),
+    ) -> Self {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        Self { server, stand_in, store, http: http.build().expect("a client") }
+        Self { server, stand_in, store, http: http.build().expect("a client"), known, dir }
     }
 
     /// What another server on the same record is made of.
     pub fn parts(&self, listen: Listening) -> Parts {
-        parts(&self.stand_in, &self.store, listen)
+        parts(&self.stand_in, &self.store, listen, (&self.known, &self.dir))
     }
 
     /// The number of a line of the metrics, as `guest` reads them.
@@ -151,7 +203,29 @@ impl World {
     }
 }
 
-fn parts(stand_in: &Arc<StandIn>, store: &Arc<MemoryStore>, listen: Listening) -> Parts {
+fn surroundings() -> (Known, Arc<TempDir>) {
+    (Known::nothing(), Arc::new(tempfile::tempdir().expect("a directory")))
+}
+
+/// Webhooks may be on this machine.
+pub fn near() -> WebhookSettings {
+    let networks: Vec<IpNet> = vec!["127.0.0.0/8".parse().expect("a network")];
+    WebhookSettings { http: true, networks, within: Duration::from_secs(2), poll: Duration::from_millis(20) }
+}
+
+fn parts(
+    stand_in: &Arc<StandIn>,
+    store: &Arc<MemoryStore>,
+    listen: Listening,
+    (known, dir): (&Known, &Arc<TempDir>),
+) -> Parts {
+    let webhooks = WebhookParts {
+        record: store.clone(),
+        keyring: dir.path().join("keyring"),
+        makes_keyring: true,
+        known: known.clone(),
+        settings: near(),
+    };
     Parts {
         backend: stand_in.clone(),
         store: store.clone(),
@@ -161,6 +235,7 @@ fn parts(stand_in: &Arc<StandIn>, store: &Arc<MemoryStore>, listen: Listening) -
         mint: Arc::new(SystemMint),
         listen,
         doors: Doors::default(),
+        webhooks,
     }
 }
 
