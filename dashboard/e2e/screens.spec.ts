@@ -45,6 +45,9 @@ const INSIDE: [name: string, address: string, ready: string | RegExp][] = [
   ['tokens', '/settings/tokens', 'laptop'],
   ['context-files', '/settings/context', 'Errors'],
   ['personas', '/settings/personas', 'Security first'],
+  ['webhooks', '/settings/webhooks', 'release notes'],
+  ['webhook', '/settings/webhooks/hook-1', 'step.completed'],
+  ['webhook-new', '/settings/webhooks/new', 'New webhook'],
   ['audit', '/settings/audit', 'was denied'],
   ['audit-none', '/settings/audit?who=nobody', 'No entry is like that.'],
 ]

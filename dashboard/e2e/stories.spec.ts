@@ -204,6 +204,58 @@ describe.skipIf(!scripted)('what the team knows', () => {
   })
 })
 
+describe.skipIf(!scripted)('webhooks', () => {
+  it('are added with a secret that is shown once, tried, told again, and removed', async () => {
+    const { page } = await person()
+    await page.goto('/settings/webhooks')
+    await page.getByRole('cell', { name: '✗ switched off: it failed' }).waitFor()
+    await page.getByRole('link', { name: 'Add webhook' }).click()
+    await page.getByLabel('Name').fill('release bot')
+    await page.getByLabel('Address').fill('http://hooks.example.org/')
+    await page.getByLabel('Told of').selectOption('what is chosen here')
+    await page.getByLabel('merged').check()
+    await page.getByRole('button', { name: 'Add' }).click()
+    await page.getByText('Give an https address.').waitFor()
+    await page.getByLabel('Address').fill('https://hooks.example.org/')
+    await page.getByRole('button', { name: 'Add' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText(/^whsec_/).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('heading', { name: 'release bot' }).waitFor()
+    expect(await page.getByText('whsec_').count()).toBe(0)
+    expect(await page.getByLabel('merged').isChecked()).toBe(true)
+
+    await page.getByRole('button', { name: 'Send a test event' }).click()
+    const ping = page
+      .getByRole('region', { name: 'Deliveries' })
+      .getByRole('group')
+      .filter({ hasText: 'ping' })
+    await ping.getByText('ping').waitFor()
+    await page.getByRole('button', { name: 'New secret …' }).click()
+    await dialog.getByRole('button', { name: 'Make a new one' }).click()
+    await dialog.getByText(/^whsec_/).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Remove …' }).click()
+    await dialog.getByRole('button', { name: 'Remove' }).click()
+    await page.getByRole('heading', { name: 'Webhooks' }).waitFor()
+    await page.getByRole('cell', { name: 'release bot' }).waitFor({ state: 'detached' })
+
+    await page.getByRole('link', { name: 'chat' }).click()
+    const given = page.getByRole('group').filter({ hasText: 'run.failed' })
+    await given.getByText('run.failed').click()
+    await given.getByText('Traceback').waitFor()
+    await given.getByRole('button', { name: 'Deliver again' }).click()
+    await given.getByText('✓ delivered 204').waitFor()
+  })
+
+  it('are nothing for members', async () => {
+    const { page } = await person({ email: 'edsger@example.com', password: ADA.password })
+    await page.goto('/settings/webhooks')
+    await page.getByText('Only a maintainer may look at webhooks.').waitFor()
+    expect(await page.getByRole('link', { name: 'Webhooks' }).count()).toBe(0)
+  })
+})
+
 // These play the mock's script; the same with the real server and its scripted model is the whole-product tests' part.
 describe.skipIf(!scripted)('sessions', () => {
   it('are found by words, state, author and repository, by an address that one can send', async () => {

@@ -163,6 +163,42 @@ export function api(world) {
   const queued = (session, numbers) => ({ queued: numbers, session: view(session) })
 
   const byPriority = (files) => [...files].sort((one, other) => other.priority - one.priority)
+  const hook = (id) => {
+    const found = world.webhooks.find((each) => each.id === id)
+    if (!found) throw refuse('NOT_FOUND', 'there is no such webhook')
+    return found
+  }
+  const webhookOf = ({ deliveries, ...webhook }) => ({
+    ...webhook,
+    deliveries: ({ first, after }) => {
+      const begin = after ? deliveries.findIndex((each) => each.id === after) + 1 : 0
+      const nodes = deliveries.slice(begin, begin + first)
+      return {
+        nodes,
+        edges: nodes.map((node) => ({ cursor: node.id, node })),
+        pageInfo: {
+          hasNextPage: deliveries.length > begin + first,
+          hasPreviousPage: begin > 0,
+          startCursor: nodes[0]?.id ?? null,
+          endCursor: nodes.at(-1)?.id ?? null,
+        },
+      }
+    },
+  })
+  const checkedHook = (input, id) => {
+    const wrong = (field, why) => refuse('BAD_REQUEST', why, { field: `input.${field}` })
+    if (!input.url.startsWith('https://')) throw wrong('url', 'give an https address')
+    if (world.webhooks.some((each) => each.name === input.name && each.id !== id))
+      throw refuse('CONFLICT', 'there is a webhook of this name already', { field: 'input.name' })
+    if (input.events?.length === 0) throw wrong('events', 'choose at least one event, or all of them')
+    const { name, url, active, events = null } = input
+    return { name, url, active, events, changedAt: new Date().toISOString() }
+  }
+  const newHook = () => {
+    const now = new Date().toISOString()
+    return { switchedOff: null, failingSince: null, secretMadeAt: now, createdAt: now }
+  }
+  const secretOf = () => `whsec_${randomUUID().replaceAll('-', '')}`
   const seenPersonas = (me) => world.personas.filter((each) => each.shared || each.owner === me)
   const configures = (me) => {
     if (me.role === 'MEMBER')
@@ -212,6 +248,15 @@ export function api(world) {
     contextFile: ({ id }) => world.contextFiles.find((each) => each.id === id) ?? null,
     personas: (_, { me }) => seenPersonas(me),
     persona: ({ id }, { me }) => seenPersonas(me).find((each) => each.id === id) ?? null,
+    webhooks: (_, { me }) => {
+      configures(me)
+      return world.webhooks.map(webhookOf)
+    },
+    webhook: ({ id }, { me }) => {
+      configures(me)
+      const found = world.webhooks.find((each) => each.id === id)
+      return found ? webhookOf(found) : null
+    },
     people: () => world.people,
     invitations: (_, { me }) => {
       admin(me)
@@ -298,6 +343,41 @@ export function api(world) {
       known(world.contextFiles, id, expectedVersion, 'context file')
       world.contextFiles = world.contextFiles.filter((each) => each.id !== id)
       return byPriority(world.contextFiles)
+    },
+    addWebhook: ({ input }, { me }) => {
+      configures(me)
+      const webhook = { id: randomUUID(), deliveries: [], ...checkedHook(input), ...newHook() }
+      world.webhooks.push(webhook)
+      return { webhook: webhookOf(webhook), secret: secretOf() }
+    },
+    changeWebhook: ({ id, input }, { me }) => {
+      configures(me)
+      const webhook = hook(id)
+      Object.assign(webhook, checkedHook(input, id))
+      if (webhook.active) Object.assign(webhook, { switchedOff: null, failingSince: null })
+      return webhookOf(webhook)
+    },
+    removeWebhook: ({ id }, { me }) => {
+      configures(me)
+      world.webhooks = world.webhooks.filter((each) => each !== hook(id))
+      return world.webhooks.map(webhookOf)
+    },
+    rotateWebhookSecret: ({ id }, { me }) => {
+      configures(me)
+      const webhook = hook(id)
+      webhook.secretMadeAt = new Date().toISOString()
+      return { webhook: webhookOf(webhook), secret: secretOf() }
+    },
+    pingWebhook: ({ id }, { me }) => {
+      configures(me)
+      const ping = world.delivery({ event: 'PING', session: null, createdAt: new Date().toISOString() })
+      hook(id).deliveries.unshift(ping)
+      return ping
+    },
+    redeliver: ({ webhook, delivery }, { me }) => {
+      configures(me)
+      const found = hook(webhook).deliveries.find((each) => each.id === delivery)
+      return Object.assign(found, { state: 'DELIVERED', attempts: 1, status: 204, error: null, answer: '' })
     },
     addPersona: ({ input, shared }, { me }) => {
       if (shared) configures(me)

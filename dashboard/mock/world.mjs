@@ -151,6 +151,56 @@ export class World {
       persona('Security first', 'CUSTOM', {}),
       persona('My way', 'DEVELOPER', { shared: false, owner: this.people[0] }),
     ]
+    const hook = (id, more) => ({
+      id,
+      events: null,
+      active: true,
+      switchedOff: null,
+      failingSince: null,
+      secretMadeAt: this.in(-90_000),
+      createdAt: this.in(-90_000),
+      changedAt: this.in(-90_000),
+      deliveries: [],
+      ...more,
+    })
+    this.webhooks = empty
+      ? []
+      : [
+          hook('hook-1', {
+            name: 'chat',
+            url: 'https://hooks.example.org/runyard',
+            deliveries: [
+              this.delivery({
+                event: 'QUESTION_ASKED',
+                createdAt: this.in(-60),
+                state: 'WAITING',
+                attempts: 3,
+                nextAttemptAt: this.in(40),
+                attemptedAt: this.in(-5),
+                durationMs: 10_003,
+                error: 'it did not answer in time',
+              }),
+              this.delivery({ event: 'STEP_COMPLETED', createdAt: this.in(-300) }),
+              this.delivery({
+                event: 'RUN_FAILED',
+                createdAt: this.in(-180_000),
+                state: 'GIVEN_UP',
+                attempts: 12,
+                status: 500,
+                error: 'it answered 500 Internal Server Error',
+                answer: 'Traceback (most recent call last):\n  …',
+              }),
+            ],
+          }),
+          hook('hook-2', {
+            name: 'release notes',
+            url: 'https://notes.example.org/',
+            events: ['CHANGE_MERGED'],
+            active: false,
+            switchedOff: 'nothing was delivered for 3 days',
+            failingSince: this.in(-260_000),
+          }),
+        ]
     this.repositories = empty
       ? []
       : ['backend', 'website'].map((name) => ({
@@ -172,6 +222,23 @@ export class World {
 
   clock() {
     return Date.now()
+  }
+
+  /** A delivery of a webhook, made unless it says otherwise. */
+  delivery(more) {
+    return {
+      id: randomUUID(),
+      session: 'r/42',
+      state: 'DELIVERED',
+      attempts: 1,
+      nextAttemptAt: null,
+      attemptedAt: more.createdAt,
+      durationMs: 84,
+      status: more.state ? null : 204,
+      error: null,
+      answer: more.attempts ? null : '',
+      ...more,
+    }
   }
 
   in(seconds) {

@@ -178,6 +178,16 @@ const settings = {
     path: '/personas/$id',
     component: lazyRouteComponent(() => import('../features/settings/Personas'), 'PersonaPage'),
   }),
+  webhooks: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/webhooks',
+    component: lazyRouteComponent(() => import('../features/settings/Webhooks'), 'Webhooks'),
+  }),
+  webhook: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/webhooks/$id',
+    component: lazyRouteComponent(() => import('../features/settings/Webhooks'), 'WebhookPage'),
+  }),
   audit: createRoute({
     getParentRoute: () => settingsRoute,
     path: '/audit',

@@ -3,7 +3,7 @@ import { Link, Outlet } from '@tanstack/react-router'
 import { viewerQuery } from '../../app/queries'
 
 export function Settings() {
-  const admin = useQuery(viewerQuery).data?.role === 'ADMIN'
+  const role = useQuery(viewerQuery).data?.role
   return (
     <div className="settings">
       <nav aria-label="Settings">
@@ -12,7 +12,8 @@ export function Settings() {
         <Link to="/settings/tokens">Tokens</Link>
         <Link to="/settings/context">Context files</Link>
         <Link to="/settings/personas">Personas</Link>
-        {admin ? <Link to="/settings/audit">Audit log</Link> : null}
+        {role && role !== 'MEMBER' ? <Link to="/settings/webhooks">Webhooks</Link> : null}
+        {role === 'ADMIN' ? <Link to="/settings/audit">Audit log</Link> : null}
       </nav>
       <main>
         <Outlet />

@@ -71,6 +71,7 @@ export const beginningOf = [
   ['step', 'steps'],
   ['pull_request', 'pull requests'],
   ['secret', 'secrets'],
+  ['webhook', 'webhooks'],
   ['audit', 'the audit log'],
   ['record', 'backups put in place'],
   ['operation', 'what was denied'],
