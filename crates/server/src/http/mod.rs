@@ -2,6 +2,7 @@
 
 mod assets;
 mod download;
+mod file;
 mod flush;
 mod graphql;
 mod headers;

@@ -50,7 +50,14 @@ async fn it_is_for_those_who_may_look() {
         assert_eq!(file(&world, guest, path).await.status(), status, "{path}");
     }
     let (name, value) = ada.proof.clone().expect("a proof");
-    let foreign = world.request(Method::GET, "/sessions/1/session.md").header(name, value);
-    let foreign = foreign.header(header::ORIGIN, "http://evil.example").send().await.expect("an answer");
-    assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+    for (header, from, status) in [
+        ("origin", "http://evil.example", StatusCode::FORBIDDEN),
+        ("sec-fetch-site", "cross-site", StatusCode::FORBIDDEN),
+        ("sec-fetch-site", "same-site", StatusCode::FORBIDDEN),
+        ("sec-fetch-site", "same-origin", StatusCode::OK),
+        ("sec-fetch-site", "none", StatusCode::OK),
+    ] {
+        let link = world.request(Method::GET, "/sessions/1/session.md").header(name, value.clone());
+        assert_eq!(link.header(header, from).send().await.expect("an answer").status(), status, "{header}: {from}");
+    }
 }
