@@ -104,7 +104,7 @@ impl Command {
             Self::Cancel { session, action } => of("session.cancel", session).map(|told| told.with("queued", action)),
             Self::Budget { session, budget, run_budget } => of("session.budget", session)
                 .map(|told| told.with("session", limits(budget)).with("each_run", limits(run_budget))),
-            Self::Clone { session, .. } => of("session.clone", session),
+            Self::Clone { session, .. } => Some(Told::new("session.clone", "").with("copy_of", session)),
             Self::Rename { session, .. } => of("session.rename", session),
             Self::Archive { session, archived } => {
                 of(if *archived { "session.archive" } else { "session.unarchive" }, session)

@@ -44,9 +44,12 @@ async fn what_is_done_is_told_proven_and_written_out_and_whoever_alters_it_is_fo
     assert_eq!((&proof["whole"], &proof["number"]), (&Value::from(true), &Value::from(5)), "{proof}");
     let mark = proof["mark"].as_str().expect("a mark").to_owned();
     let file = world.path().join("log.csv").display().to_string();
-    world.runyard(["audit", "export", "--format", "csv", "--to", &file]).await.expect_code(0);
+    world.runyard(["audit", "export", "--format", "csv", "-o", &file]).await.expect_code(0);
     assert_eq!(std::fs::read_to_string(&file).expect("is there").lines().count(), 6);
-    world.runyard(["audit", "export", "--to", &file]).await.expect_code(2);
+    world.runyard(["audit", "export", "-o", &file]).await.expect_code(2);
+    world.runyard(["audit", "export", "-o", &file, "--force"]).await.expect_code(0);
+    let first = std::fs::read_to_string(&file).expect("is there");
+    assert!(first.starts_with('{'), "written over: {first}");
     let lines = world.runyard(["audit", "export"]).await.expect_code(0).stdout;
     assert_eq!(lines.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 5);
 

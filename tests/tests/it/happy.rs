@@ -89,6 +89,8 @@ async fn one_shot_goes_through_without_a_person_and_ends_ready() {
 
 async fn its_plan_serves_another_session(world: &World) {
     world.runyard(["session", "clone", "1"]).await.expect_code(0);
+    let told = world.json(["audit", "list", "--action", "session.clone", "--json"]).await;
+    assert_eq!((&told[0]["target"], &told[0]["details"]["copy_of"]), (&"r/2".into(), &"r/1".into()), "{told}");
     let copy = world.json(["session", "show", "2", "--json"]).await;
     assert_eq!(copy["session"]["title"], "Write two files (copy)", "{copy}");
     assert_eq!(copy["runbook"]["text"], world.json(["session", "show", "1", "--json"]).await["runbook"]["text"]);
@@ -128,6 +130,9 @@ async fn is_written_out_whole(world: &World) {
     let refused = world.runyard(["session", "export", "1", "-o", path]).await.expect_code(2);
     assert!(refused.said().contains("--force"), "{}", refused.said());
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), text, "it is as it was");
+    world.runyard(["session", "export", "1", "-o", path, "--force"]).await.expect_code(0);
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), document, "written over");
+    assert!(!file.with_added_extension("part").exists(), "the part became the whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]

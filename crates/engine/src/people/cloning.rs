@@ -29,11 +29,18 @@ pub(super) async fn clone_session(
     let repository = repository.ok_or_else(|| {
         Problem::new(ProblemCode::NotFound, format!("the repository of {} is no longer registered", original.number))
     })?;
-    let Start { mirror, target_branch, base, warnings, lock: _lock } =
+    let Start { mirror, target_branch, base, mut warnings, lock: _lock } =
         start(shared, &repository, Some(original.target_branch.clone())).await?;
     // A private persona of somebody else stays theirs.
     let persona = match original.extras.persona {
-        Some(id) => knowledge::persona_named(shared, user, &id.to_string()).await.ok().map(|persona| persona.id),
+        Some(id) => match knowledge::persona_named(shared, user, &id.to_string()).await {
+            Ok(persona) => Some(persona.id),
+            Err(problem) if problem.code == ProblemCode::NotFound => {
+                warnings.push(format!("The persona of {} is not yours to use; the default ones are.", original.number));
+                None
+            }
+            Err(problem) => return Err(problem),
+        },
         None => None,
     };
     let session = Session {

@@ -1,9 +1,8 @@
 //! `runyard audit`.
 
-use super::JsonArg;
+use super::{JsonArg, OutputArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::AuditMark;
-use std::path::PathBuf;
 
 /// `runyard audit`.
 #[derive(Debug, Subcommand)]
@@ -43,16 +42,15 @@ Example: runyard audit verify --noted 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1
     },
     /// Write entries out, oldest first
     #[command(after_help = "\
-Example: runyard audit export --since 2026-11-01 --format csv --to november.csv")]
+Example: runyard audit export --since 2026-11-01 --format csv -o november.csv")]
     Export {
         #[command(flatten)]
         wanted: AuditWanted,
         /// One JSON object a line, or a table
         #[arg(long, value_enum, default_value = "ndjson")]
         format: AuditFile,
-        /// The file to write, which must not be there yet; else standard output
-        #[arg(long, value_name = "FILE")]
-        to: Option<PathBuf>,
+        #[command(flatten)]
+        output: OutputArgs,
     },
 }
 

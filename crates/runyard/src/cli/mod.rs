@@ -56,6 +56,17 @@ impl ServeArgs {
     }
 }
 
+/// Where what is long is written to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutputArgs {
+    /// Into this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
+}
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {

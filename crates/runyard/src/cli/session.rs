@@ -1,6 +1,6 @@
 //! `runyard session`.
 
-use super::JsonArg;
+use super::{JsonArg, OutputArgs};
 use clap::{Subcommand, ValueEnum};
 use domain::{MicroUsd, RequestId, SessionNumber};
 use std::{path::PathBuf, str::FromStr};
@@ -107,12 +107,8 @@ pub enum SessionCommand {
         /// A document to read, or one JSON object
         #[arg(long, value_enum, default_value_t = ExportFormat::Markdown)]
         format: ExportFormat,
-        /// Into this file instead of standard output
-        #[arg(long, short, value_name = "FILE")]
-        output: Option<PathBuf>,
-        /// Write over a file that is there
-        #[arg(long, requires = "output")]
-        force: bool,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Say something: a question, a wish for the plan
     #[command(after_help = "Example: runyard session message 42 \"Split step 2 in two\"")]

@@ -1,9 +1,9 @@
 //! `runyard audit`: who did what to what.
 
-use super::unexpected;
+use super::{output::Output, unexpected};
 use crate::{
     app::{App, Workers},
-    cli::{AuditCommand, AuditFile, AuditWanted},
+    cli::{AuditCommand, AuditFile, AuditWanted, OutputArgs},
     connect::Connection,
     exit::{Exit, Failure},
     render,
@@ -13,12 +13,6 @@ use engine::{Command, Reply};
 use jiff::{civil::Date, tz::TimeZone};
 use serde::Serialize;
 use server::AuditFormat;
-use std::{
-    fs::OpenOptions,
-    io::{self, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
 use store::AuditPage;
 
 /// So many entries are in memory at once.
@@ -53,7 +47,7 @@ pub async fn audit(app: &mut App, command: AuditCommand) -> Result<Exit, Failure
             list(app, &connection, (wanted, before, limit), json.json).await
         }
         AuditCommand::Verify { noted, json } => verify(app, &connection, noted, json.json).await,
-        AuditCommand::Export { wanted, format, to } => export(app, &connection, wanted, format, to.as_deref()).await,
+        AuditCommand::Export { wanted, format, output } => export(app, &connection, wanted, format, output).await,
     };
     connection.close().await;
     done
@@ -122,37 +116,27 @@ async fn export(
     connection: &Connection,
     wanted: AuditWanted,
     format: AuditFile,
-    to: Option<&Path>,
+    output: OutputArgs,
 ) -> Result<Exit, Failure> {
     let filter = filter(app, wanted)?;
+    let mut output = Output::open(output)?;
     let format = match format {
         AuditFile::Ndjson => AuditFormat::Ndjson,
         AuditFile::Csv => AuditFormat::Csv,
     };
-    let name = to.map_or_else(|| "standard output".to_owned(), |to| to.display().to_string());
-    let failed = |error: io::Error| Failure::environment(format!("failed to write {name}: {error}"));
-    let file: Box<dyn io::Write + Send> = match to {
-        Some(to) => {
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-            Box::new(made.map_err(|error| Failure::usage(format!("failed to make {name}: {error}")))?)
-        }
-        None => Box::new(io::stdout()),
-    };
-    let mut file = BufWriter::new(file);
-    file.write_all(format.head().as_bytes()).map_err(failed)?;
-    let (mut after, mut count) = (0, 0);
+    let mut piece = format.head();
+    let mut after = 0;
     loop {
         let entries = read(connection, filter.clone(), AuditPage::Oldest(after), STRIDE).await?;
-        let Some(last) = entries.last() else { break };
-        (after, count) = (last.number, count + entries.len());
         for entry in &entries {
-            file.write_all(format.line(entry).as_bytes()).map_err(failed)?;
+            piece.push_str(&format.line(entry));
         }
+        let heard = output.write(app, &piece)?;
+        let Some(last) = entries.last().filter(|_| heard) else { break };
+        after = last.number;
+        piece.clear();
     }
-    file.flush().map_err(failed)?;
-    if to.is_some() {
-        app.screen.line(format!("{name}: entries: {count}"));
-    }
+    output.close(app)?;
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,7 @@ pub mod edit;
 mod export;
 mod knowledge;
 mod lint;
+mod output;
 mod pages;
 mod pull_request;
 mod repo;

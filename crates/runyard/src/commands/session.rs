@@ -191,9 +191,9 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
                 None => log(app, connection, session, after, json).await?,
             }
         }
-        SessionCommand::Export { session, format, output, force } => {
+        SessionCommand::Export { session, format, output } => {
             let session = resolve(connection, session).await?;
-            return export(app, connection, session, format.into(), (output, force)).await;
+            return export(app, connection, session, format.into(), output).await;
         }
         SessionCommand::Stop { session } => {
             let session = resolve(connection, session).await?;

@@ -7,7 +7,7 @@ use super::{name, who};
 use crate::time::rfc3339;
 use domain::{
     Actor, Answer, ChangeState, Event, EventPayload, KnowledgeRef, Mode, NoteLevel, Payload, PrMode, RequestKind,
-    RunId, RunState, StepState, UserId, is_invisible,
+    RunId, RunState, StepState, ToolKind, UserId, is_invisible,
 };
 use engine::SessionView;
 use std::{
@@ -88,8 +88,9 @@ impl Talk {
             EventPayload::Answer { from, answer, .. } => {
                 format!("{}\n{}\n", self.under(event, (*from, None), people), answered(answer.as_ref()))
             }
-            EventPayload::ToolStarted { call, tool, title, .. } => {
-                self.calls.insert(call.clone(), format!("{} {}", line(tool), code(title)));
+            EventPayload::ToolStarted { call, kind, title, .. } => {
+                let verb = if *kind == ToolKind::Execute { "Ran " } else { "" };
+                self.calls.insert(call.clone(), format!("{verb}{}", code(title)));
                 String::new()
             }
             EventPayload::ToolFinished { run, call, ok, .. } => {
@@ -297,7 +298,7 @@ mod tests {
                 run: RUN,
                 call: call.clone(),
                 tool: "Bash".to_owned(),
-                kind: domain::ToolKind::Execute,
+                kind: ToolKind::Execute,
                 title: title.to_owned(),
                 input: serde_json::Value::Null,
             },

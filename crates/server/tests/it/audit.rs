@@ -29,7 +29,7 @@ const TABLE: &[(&str, &str, Wanted)] = &[
     ("markStepDone", "(session: 1, step: \"1\") { number }", Ok(("step.mark_done", "r/1"))),
     ("cancelAction", "(session: 1, action: \"NOBODY\") { number }", Ok(("session.cancel", "r/1"))),
     ("setBudget", "(session: 1, budget: {}, runBudget: {}) { number }", Ok(("session.budget", "r/1"))),
-    ("cloneSession", "(session: 1) { warnings }", Ok(("session.clone", "r/1"))),
+    ("cloneSession", "(session: 1) { warnings }", Ok(("session.clone", ""))),
     ("renameSession", "(session: 1, title: \"x\") { number }", Ok(("session.rename", "r/1"))),
     ("archiveSession", "(session: 1) { number }", Ok(("session.archive", "r/1"))),
     (
