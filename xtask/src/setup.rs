@@ -5,6 +5,7 @@
 
 mod claude;
 mod confine;
+mod fetch;
 mod packages;
 mod provider;
 mod schemathesis;

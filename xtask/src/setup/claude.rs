@@ -1,5 +1,6 @@
 //! Claude Code: the version that the agent crate is written for, from npm into our cache.
 
+use super::fetch::whole;
 use crate::{shell, workspace};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -45,20 +46,9 @@ pub fn found() -> Result<Option<PathBuf>> {
     Ok(Some(inside(&folder()?, package)).filter(|program| shell::is_executable(program)))
 }
 
-/// Fetches it. An installation that breaks off leaves nothing that looks finished.
+/// Fetches it.
 pub fn install() -> Result<()> {
-    shell::step(&format!("fetching Claude Code {VERSION} (about 80 MB)"), || {
-        let place = folder()?;
-        let parent = place.parent().context("the cache has no parent folder")?;
-        std::fs::create_dir_all(parent).with_context(|| format!("failed to make {}", parent.display()))?;
-        let scratch = parent.join(format!(".{VERSION}-{}", std::process::id()));
-        let fetched = fetch(&scratch).and_then(|()| {
-            std::fs::remove_dir_all(&place).ok();
-            std::fs::rename(&scratch, &place).with_context(|| format!("failed to make {}", place.display()))
-        });
-        std::fs::remove_dir_all(&scratch).ok();
-        fetched
-    })
+    shell::step(&format!("fetching Claude Code {VERSION} (about 80 MB)"), || whole(&folder()?, fetch))
 }
 
 fn fetch(scratch: &Path) -> Result<()> {

@@ -1,7 +1,8 @@
 //! oidc-provider, at which the tests of the server sign in: from npm, by a lock file, into our cache.
 
+use super::fetch::whole;
 use crate::{shell, workspace};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,20 +24,9 @@ pub fn found() -> Result<Option<PathBuf>> {
     Ok(Some(modules).filter(|modules| modules.join("oidc-provider/package.json").is_file()))
 }
 
-/// Fetches it. An installation that breaks off leaves nothing that looks finished.
+/// Fetches it.
 pub fn install() -> Result<()> {
-    shell::step("fetching oidc-provider (about 1 MB)", || {
-        let place = folder()?;
-        let parent = place.parent().context("the cache has no parent folder")?;
-        std::fs::create_dir_all(parent).with_context(|| format!("failed to make {}", parent.display()))?;
-        let scratch = parent.join(format!(".fetching-{}", std::process::id()));
-        let fetched = fetch(&scratch).and_then(|()| {
-            std::fs::remove_dir_all(&place).ok();
-            std::fs::rename(&scratch, &place).with_context(|| format!("failed to make {}", place.display()))
-        });
-        std::fs::remove_dir_all(&scratch).ok();
-        fetched
-    })
+    shell::step("fetching oidc-provider (about 1 MB)", || whole(&folder()?, fetch))
 }
 
 fn fetch(scratch: &Path) -> Result<()> {
