@@ -1,4 +1,4 @@
-import { createContext, useCallback, useContext, useEffect, useRef, useState } from 'react'
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from 'react'
 import { request } from '../../graphql/client'
 import { graphql, type ResultOf } from '../../graphql/graphql'
 import { subscribe } from '../../graphql/live'
@@ -35,7 +35,7 @@ export function usePresence(session: number, me: string | undefined): readonly P
       }),
     [session],
   )
-  return present.filter((each) => each.id !== me)
+  return useMemo(() => present.filter((each) => each.id !== me), [present, me])
 }
 
 /** Tells the others that a message is being written, or is not any more. */
