@@ -14,6 +14,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // Small files stay files: `font-src` and `style-src` do not allow `data:`.
     assetsInlineLimit: 0,
+    rolldownOptions: { input: ['index.html', 'playground.html'] },
   },
   server: {
     host: '127.0.0.1',

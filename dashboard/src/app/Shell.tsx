@@ -96,6 +96,12 @@ export function Shell() {
       keys: 'g t',
       run: () => void navigate({ to: '/settings/tokens' }),
     },
+    {
+      id: 'playground',
+      title: 'Playground: try the API out',
+      group: 'Go',
+      run: () => window.location.assign('/playground'),
+    },
     ...(admin
       ? [
           {

@@ -129,6 +129,13 @@ const changeRoute = createRoute({
   },
 })
 
+/** The playground is a document of its own, under a policy of its own. */
+const playgroundRoute = createRoute({
+  getParentRoute: () => inside,
+  path: '/playground',
+  beforeLoad: () => window.location.assign('/playground'),
+})
+
 const settingsRoute = createRoute({
   getParentRoute: () => inside,
   path: '/settings',
@@ -204,6 +211,7 @@ export const router = createRouter({
       homeRoute,
       sessionRoute,
       changeRoute,
+      playgroundRoute,
       settingsRoute.addChildren(Object.values(settings)),
     ]),
   ]),

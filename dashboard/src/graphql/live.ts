@@ -59,7 +59,8 @@ export function tryNow() {
   for (const go of impatient) go()
 }
 
-function socketUrl(): string {
+/** Where subscriptions are asked for. */
+export function socketUrl(): string {
   const url = new URL('/graphql/ws', window.location.href)
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
   return url.href

@@ -1,6 +1,6 @@
 //! The dashboard: files that are part of the program.
 
-use super::problem::Answer;
+use super::{headers::PLAYGROUND_POLICY, problem::Answer};
 use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
@@ -22,13 +22,20 @@ static BY_NAME: LazyLock<HashMap<&str, File>> = LazyLock::new(|| {
     FILES.iter().map(|(name, bytes)| (*name, File { bytes, tag: tag(bytes) })).collect()
 });
 
+/// A document of its own, under a policy of its own.
+const PLAYGROUND: &str = "playground.html";
+
 /// Paths of programs: nothing there is a page.
 const NOT_PAGES: [&str; 5] = ["api/", "auth/", "graphql", "assets/", "metrics"];
 
 /// A file of the dashboard, or its page, which finds its way by the address.
 pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let name = if BY_NAME.contains_key(path) { path } else { "index.html" };
+    let name = match path {
+        "playground" | PLAYGROUND => PLAYGROUND,
+        path if BY_NAME.contains_key(path) => path,
+        _ => "index.html",
+    };
     if name != path && NOT_PAGES.iter().any(|prefix| path.starts_with(prefix)) {
         return Answer::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address").into_response();
     }
@@ -46,6 +53,9 @@ pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind(name)));
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    if name == PLAYGROUND {
+        out.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PLAYGROUND_POLICY));
+    }
     if let Ok(tag) = HeaderValue::from_str(tag) {
         out.insert(header::ETAG, tag);
     }
@@ -60,6 +70,7 @@ fn kind(name: &str) -> &'static str {
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "ico" => "image/x-icon",
+        "ttf" => "font/ttf",
         "woff2" => "font/woff2",
         "wasm" => "application/wasm",
         "json" | "webmanifest" => "application/json",

@@ -37,6 +37,18 @@ async fn large_and_deep_requests_are_refused_before_anything_is_done() {
 
     let deep = format!("{}{}", "{ a ".repeat(10_000), "}".repeat(10_000));
     assert!(!errors(&world, &ada, &deep).await.is_empty());
+    // As graphql-js asks about a schema, which stands behind most tools.
+    let kind = format!("{} kind name {}", "kind name ofType { ".repeat(9), "}".repeat(9));
+    let inputs = format!("{{ name description type {{ {kind} }} defaultValue isDeprecated deprecationReason }}");
+    let tool = format!(
+        "{{ __schema {{ queryType {{ name kind }} mutationType {{ name kind }} subscriptionType {{ name kind }} \
+         directives {{ name description isRepeatable locations args(includeDeprecated: true) {inputs} }} \
+         types {{ kind name description specifiedByURL fields(includeDeprecated: true) {{ name description \
+         args(includeDeprecated: true) {inputs} type {{ {kind} }} isDeprecated deprecationReason }} \
+         inputFields(includeDeprecated: true) {inputs} interfaces {{ {kind} }} enumValues(includeDeprecated: true) \
+         {{ name description isDeprecated deprecationReason }} possibleTypes {{ {kind} }} }} }} }}"
+    );
+    assert_eq!(errors(&world, &ada, &tool).await, Vec::<String>::new());
     let many = |count: usize, field: &str| {
         let each: Vec<_> = (0..count).map(|n| format!("a{n}: {field}")).collect();
         format!("{{ {} }}", each.join(" "))

@@ -42,7 +42,7 @@ export function Tokens() {
       <h1>Tokens</h1>
       <p className="muted">
         For programs that work in your name over the API. A token can do what its owner can, and sessions show
-        it as theirs.
+        it as theirs. <a href="/playground">Try the API out</a> before you write one.
       </p>
       <NewToken admin={admin} />
       {tokens.error ? <Problem>{words(tokens.error)}</Problem> : null}
