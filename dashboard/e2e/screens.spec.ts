@@ -45,6 +45,8 @@ const INSIDE: [name: string, address: string, ready: string | RegExp][] = [
   ['tokens', '/settings/tokens', 'laptop'],
   ['context-files', '/settings/context', 'Errors'],
   ['personas', '/settings/personas', 'Security first'],
+  ['learnings', '/settings/learnings', 'Reviewers want a mend with every refusal'],
+  ['learnings-none', '/settings/learnings?q=zebra', 'No learning is like that.'],
   ['webhooks', '/settings/webhooks', 'release notes'],
   ['webhook', '/settings/webhooks/hook-1', 'step.completed'],
   ['webhook-new', '/settings/webhooks/new', 'New webhook'],

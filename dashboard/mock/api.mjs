@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { GraphQLError } from 'graphql'
+import { learningResolvers } from './learnings.mjs'
 import { DIFF, lint } from './texts.mjs'
 
 const refuse = (code, message, more = {}) => new GraphQLError(message, { extensions: { code, ...more } })
@@ -327,6 +328,7 @@ export function api(world) {
       void session.plan()
       return { session: view(session), warnings: [] }
     },
+    ...learningResolvers(world, { configures, known, written, refuse }),
     addContextFile: ({ input }, { me }) => {
       configures(me)
       const file = { id: randomUUID(), ...fileOf(input), ...written(me, 1), used: 0, usedAt: null }

@@ -199,6 +199,10 @@ export class Session {
       known('persona', chosen.name, chosen),
       ...files.map((file) => known('context_file', file.title, file)),
     ]
+    const [learned] = this.world.learnings.filter(
+      (each) => each.state === 'ACTIVE' && each.lessons.length > 0,
+    )
+    if (learned) used.push(known('learning', learned.pattern, learned))
     this.knowledge = used.map((each) => ({ ...each, kind: each.kind.toUpperCase(), runs: 1, leftOut: false }))
     this.emit({ type: 'knowledge', run: run.id, used, left_out: [] })
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { learningsOf } from './learnings.mjs'
 import { Session } from './session.mjs'
 
 const person = (name, email, role) => ({
@@ -100,6 +101,7 @@ export class World {
       author: this.people[1],
       ...more,
     })
+    this.learnings = empty ? [] : learningsOf(this)
     this.contextFiles = empty
       ? []
       : [

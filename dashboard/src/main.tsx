@@ -11,6 +11,7 @@ import './styles/prose.css'
 import './styles/shell.css'
 import './styles/session.css'
 import './styles/changes.css'
+import './styles/learnings.css'
 
 applyTheme()
 const place = document.getElementById('root')

@@ -1,8 +1,8 @@
 //! The event log: what a person sees of a session.
 
 use crate::{
-    ActionId, Answer, BlobHash, ChangeId, ChangeState, CommitId, ExecId, KnowledgeRef, RequestId, RequestKind, RunId,
-    RunState, SandboxState, SessionId, StepId, StepState, Timestamp, Usage, UserId,
+    ActionId, Answer, BlobHash, ChangeId, ChangeState, CommitId, ExecId, KnowledgeRef, Moment, RequestId, RequestKind,
+    RunId, RunState, SandboxState, SessionId, StepId, StepState, Timestamp, Usage, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -259,6 +259,15 @@ pub enum EventPayload {
         used: Vec<KnowledgeRef>,
         /// What there was no room for.
         left_out: Vec<KnowledgeRef>,
+    },
+    /// The session taught something for later ones.
+    Learned {
+        /// The run.
+        run: RunId,
+        /// On what occasion.
+        moment: Moment,
+        /// What it taught.
+        learned: Vec<KnowledgeRef>,
     },
     /// Anything else that a person should know.
     Note {

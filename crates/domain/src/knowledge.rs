@@ -1,6 +1,6 @@
-//! What a team knows and hands on to the agent: context files and personas.
+//! What a team knows and hands on to the agent: context files, personas and learnings.
 
-use crate::{AccountId, KnowledgeId, Timestamp, UserId};
+use crate::{AccountId, KnowledgeId, Learning, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -17,7 +17,7 @@ pub struct Knowledge {
     pub version: i64,
     /// What it says.
     pub piece: Piece,
-    /// Who wrote this version.
+    /// Who wrote this version; none: Runyard, or the agent of the session that taught it.
     pub author: Option<UserId>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -37,6 +37,8 @@ pub enum Piece {
     ContextFile(ContextFile),
     /// How the agent is to work.
     Persona(Persona),
+    /// What a session taught.
+    Learning(Learning),
 }
 
 impl Piece {
@@ -45,6 +47,7 @@ impl Piece {
         match self {
             Self::ContextFile(_) => KnowledgeKind::ContextFile,
             Self::Persona(_) => KnowledgeKind::Persona,
+            Self::Learning(_) => KnowledgeKind::Learning,
         }
     }
 
@@ -53,6 +56,15 @@ impl Piece {
         match self {
             Self::ContextFile(file) => &file.title,
             Self::Persona(persona) => &persona.name,
+            Self::Learning(learning) => &learning.pattern,
+        }
+    }
+
+    /// What only one of an account may have; none where there may be any number of the same.
+    pub fn likeness(&self) -> Option<String> {
+        match self {
+            Self::Learning(learning) => Some(learning.likeness()),
+            Self::ContextFile(_) | Self::Persona(_) => None,
         }
     }
 }
@@ -65,6 +77,8 @@ pub enum KnowledgeKind {
     ContextFile,
     /// Ways to work.
     Persona,
+    /// What sessions taught.
+    Learning,
 }
 
 impl KnowledgeKind {
@@ -73,6 +87,7 @@ impl KnowledgeKind {
         match self {
             Self::ContextFile => "context file",
             Self::Persona => "persona",
+            Self::Learning => "learning",
         }
     }
 }
@@ -107,7 +122,7 @@ impl ContextFile {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any characters, also none and also `/`.
-fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let Some((before, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(before) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

@@ -14,6 +14,7 @@ mod generation;
 mod git;
 mod ids;
 mod knowledge;
+mod learning;
 mod lease;
 mod request;
 mod run;
@@ -44,7 +45,8 @@ pub use ids::{
     RequestId, RunId, SandboxId, SecretId, ServerId, SessionId, SessionNumber, SignInId, StepId, TokenId, UserId,
     WebhookId,
 };
-pub use knowledge::{ContextFile, Knowledge, KnowledgeKind, KnowledgeRef, Persona, PersonaRole, Piece};
+pub use knowledge::{ContextFile, Knowledge, KnowledgeKind, KnowledgeRef, Persona, PersonaRole, Piece, fits};
+pub use learning::{Learning, LearningState, Lesson, Moment};
 pub use lease::{Lease, Watcher};
 pub use request::{Answer, Choice, Question, Request, RequestKind, RequestState};
 pub use run::{Run, RunEvent, RunState};

@@ -133,6 +133,7 @@ impl WebhookEvent {
             | EventPayload::Usage { .. }
             | EventPayload::SandboxState { .. }
             | EventPayload::Knowledge { .. }
+            | EventPayload::Learned { .. }
             | EventPayload::Note { .. } => return None,
         })
     }

@@ -7,8 +7,9 @@ mod revert;
 mod revise;
 mod step;
 
-use crate::{context::Context, halt::Halt};
+use crate::{context::Context, halt::Halt, learnings};
 use domain::{ActionKind, ActionState, EventPayload, Failure, RunEvent};
+pub(crate) use planning::has_planned;
 use std::sync::Arc;
 use store::Write;
 
@@ -61,6 +62,9 @@ pub(crate) async fn succeed(
     mut writes: Vec<Write>,
     mut events: Vec<EventPayload>,
 ) -> Result<(), Halt> {
+    let (w, e) = learnings::taught(context).await;
+    writes.extend(w);
+    events.extend(e);
     let (w, e) = context.run_moves(RunEvent::Succeed, None)?;
     writes.extend(w);
     events.extend(e);

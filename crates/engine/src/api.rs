@@ -4,7 +4,8 @@
 use crate::{PullRequestLine, PullRequestView, SessionLine, SessionView};
 use domain::{
     Answer, AuditEntry, AuditFilter, AuditMark, AuditVerdict, Budget, CommitId, Event, Knowledge, KnowledgeId,
-    KnowledgeKind, Mode, Piece, PrMode, RequestId, RunbookVersion, SecretId, Session, SessionNumber, Timestamp, UserId,
+    KnowledgeKind, LearningState, Mode, Piece, PrMode, RequestId, RunbookVersion, SecretId, Session, SessionNumber,
+    Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
 use store::AuditPage;
@@ -278,6 +279,8 @@ pub enum Command {
         /// The kind.
         kind: KnowledgeKind,
     },
+    /// Learnings. Answers with [`Reply::Learnings`].
+    Learnings(LearningFilter),
     /// Adds something that the team knows. Answers with [`Reply::Piece`].
     AddKnowledge(NewKnowledge),
     /// Changes something that the team knows. Answers with [`Reply::Piece`].
@@ -385,6 +388,28 @@ pub struct NewKnowledge {
     pub piece: Piece,
     /// Whether only the asker sees it; personas only.
     pub own: bool,
+}
+
+/// Which learnings are wanted, and in which order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearningFilter {
+    /// Only this one.
+    pub id: Option<KnowledgeId>,
+    /// Words that it holds, or the beginnings of such; the ones that fit best come first.
+    pub search: Option<String>,
+    /// The name of a repository that it is about.
+    pub repository: Option<String>,
+    /// Where it stands.
+    pub state: Option<LearningState>,
+    /// A session that taught it.
+    pub session: Option<SessionNumber>,
+    /// Those that most runs were told of first, instead of the newest.
+    pub most_used: bool,
+    /// How many of the first ones are passed over.
+    pub skip: usize,
+    /// At most this many.
+    pub limit: usize,
 }
 
 /// A specification that comes with a request.
@@ -514,6 +539,8 @@ pub enum Reply {
     PullRequest(Box<PullRequestView>),
     /// What the team knows of one kind.
     Knowledge(Vec<Knowledge>),
+    /// Learnings.
+    Learnings(crate::Learnings),
     /// One thing that the team knows.
     Piece(Box<Knowledge>),
     /// Stored secrets by name.

@@ -3,13 +3,14 @@
 use crate::{
     context::Context,
     halt::{Halt, chain},
+    learnings::{self, Evidence},
     personas,
-    prompt::{self, Briefing},
+    prompt::{self, Briefing, Note},
 };
 use agent::Phase;
 use domain::{
-    BlobHash, CommitId, ContextFile, EventPayload, Knowledge, KnowledgeKind, KnowledgeRef, NoteLevel, Piece, RunId,
-    Timestamp,
+    BlobHash, CommitId, ContextFile, EventPayload, Knowledge, KnowledgeKind, KnowledgeRef, Learning, LearningState,
+    Lesson, NoteLevel, Piece, RunId, Timestamp,
 };
 use forge::Mirror;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,11 @@ pub(crate) const CONTEXT_BUDGET: usize = 64 * 1024;
 /// So many files that context files name are pointed out at most.
 const MOST_PATHS: usize = 50;
 
-/// A repository with more files than this is not looked through for those that context files name.
+/// A repository with more files than this is not looked through for those that context files and learnings name.
 const MOST_FILES: usize = 500_000;
+
+/// A manifest that is longer than this, in bytes, is not read.
+const LONGEST_MANIFEST: u64 = 256 * 1024;
 
 /// The beginning of the keys under which briefs are noted.
 pub(crate) const BRIEFS: &str = "brief:";
@@ -33,11 +37,14 @@ pub(crate) const BRIEFS: &str = "brief:";
 pub(crate) struct Brief {
     pub at: Timestamp,
     pub plans: bool,
-    /// Persona first.
+    /// Persona first, then context files, then learnings.
     pub used: Vec<KnowledgeRef>,
     pub left_out: Vec<KnowledgeRef>,
-    /// The words.
+    /// The words that are added to the agent's instructions.
     text: BlobHash,
+    /// The notes that are added to the run's first prompt, when there are any.
+    #[serde(default)]
+    notes: Option<BlobHash>,
 }
 
 fn key(run: RunId) -> String {
@@ -50,14 +57,45 @@ pub(crate) async fn of_run(context: &Context, mirror: &Mirror, phase: Phase) -> 
     let known: Option<Brief> = context.journal(&key(run)).await?;
     let brief = match known {
         Some(brief) => brief,
-        None => choose(context, mirror, phase, run).await?,
+        None => choose(context, mirror, phase, run, None).await?,
     };
-    let words = context.shared.store.blob(brief.text).await?;
+    words(context, brief.text).await
+}
+
+/// The prompt of the current run's first exchange, with what was learned before and fits what is asked: chosen together
+/// with everything else that the run is told, when it asks for the first time.
+pub(crate) async fn with_notes(
+    context: &Context,
+    mirror: &Mirror,
+    phase: Phase,
+    asked: &str,
+    prompt: String,
+) -> Result<String, Halt> {
+    let run = context.run_id()?;
+    let known: Option<Brief> = context.journal(&key(run)).await?;
+    let brief = match known {
+        Some(brief) => brief,
+        None => choose(context, mirror, phase, run, Some(asked)).await?,
+    };
+    match brief.notes {
+        Some(notes) => Ok(format!("{prompt}{}", words(context, notes).await?)),
+        None => Ok(prompt),
+    }
+}
+
+async fn words(context: &Context, blob: BlobHash) -> Result<String, Halt> {
+    let words = context.shared.store.blob(blob).await?;
     let words = words.ok_or_else(|| Halt::failed("what the run was told is gone from the record"))?;
     Ok(String::from_utf8_lossy(&words).into_owned())
 }
 
-async fn choose(context: &Context, mirror: &Mirror, phase: Phase, run: RunId) -> Result<Brief, Halt> {
+async fn choose(
+    context: &Context,
+    mirror: &Mirror,
+    phase: Phase,
+    run: RunId,
+    asked: Option<&str>,
+) -> Result<Brief, Halt> {
     let (store, account) = (&context.shared.store, context.shared.account.id);
     let repository = context.repository().await?;
     let stored = store.knowledge(account, KnowledgeKind::Persona).await?;
@@ -67,7 +105,22 @@ async fn choose(context: &Context, mirror: &Mirror, phase: Phase, run: RunId) ->
     let files = store.knowledge(account, KnowledgeKind::ContextFile).await?;
     let files = concerning(&files, &repository.name);
     let named: Vec<Vec<String>> = files.iter().map(|(_, file)| runbook::file_references(&file.text)).collect();
-    let there = existing(context, mirror, &context.session.base, &named).await?;
+    let learned = match asked {
+        Some(_) => store.knowledge(account, KnowledgeKind::Learning).await?,
+        None => Vec::new(),
+    };
+    let learned = active(learned, &repository.name);
+    let names_files = named.iter().any(|paths| !paths.is_empty()) || learned.iter().any(has_subjects);
+    let paths = if names_files { paths(context, mirror, &context.session.base).await? } else { Vec::new() };
+    let there = existing(&paths, &named);
+    let fitting = match asked {
+        Some(asked) if !learned.is_empty() => {
+            let manifests = manifests(mirror, &context.session.base, &paths).await;
+            learnings::fitting(&learned, &repository.name, asked, &Evidence::new(paths, &manifests))
+        }
+        _ => Vec::new(),
+    };
+    let lessons = if fitting.is_empty() { Vec::new() } else { store.lessons(account).await? };
     let selection = select(files.into_iter().zip(named).collect(), &there);
     let words = prompt::briefing(&Briefing {
         repository: &repository.name,
@@ -79,6 +132,7 @@ async fn choose(context: &Context, mirror: &Mirror, phase: Phase, run: RunId) ->
         .iter()
         .map(|(known, _)| *known)
         .chain(selection.files.iter().map(|(known, _)| *known))
+        .chain(fitting.iter().map(|(known, _)| *known))
         .map(KnowledgeRef::from)
         .collect();
     let left_out: Vec<KnowledgeRef> = selection.left_out.into_iter().map(KnowledgeRef::from).collect();
@@ -86,6 +140,10 @@ async fn choose(context: &Context, mirror: &Mirror, phase: Phase, run: RunId) ->
         at: context.shared.now(),
         plans: phase == Phase::Plan,
         text: context.put_blob(words.into_bytes()).await?,
+        notes: match prompt::notes(&notes(&fitting, &lessons)) {
+            text if text.is_empty() => None,
+            text => Some(context.put_blob(text.into_bytes()).await?),
+        },
         used,
         left_out,
     };
@@ -132,35 +190,64 @@ fn concerning<'a>(all: &'a [Knowledge], repository: &str) -> Vec<File<'a>> {
     all.iter()
         .filter_map(|known| match &known.piece {
             Piece::ContextFile(file) => Some((known, file)),
-            Piece::Persona(_) => None,
+            Piece::Persona(_) | Piece::Learning(_) => None,
         })
         .filter(|(_, file)| file.enabled && file.concerns(repository))
         .collect()
 }
 
+/// The learnings that agents are told of in this repository.
+fn active(mut all: Vec<Knowledge>, repository: &str) -> Vec<Knowledge> {
+    all.retain(|known| match &known.piece {
+        Piece::Learning(learning) => learning.state == LearningState::Active && learning.concerns(repository),
+        Piece::ContextFile(_) | Piece::Persona(_) => false,
+    });
+    all
+}
+
+fn has_subjects(known: &Knowledge) -> bool {
+    matches!(&known.piece, Piece::Learning(learning) if !learning.applies_to.is_empty())
+}
+
+/// The session's base's files.
+async fn paths(context: &Context, mirror: &Mirror, base: &CommitId) -> Result<Vec<String>, Halt> {
+    match mirror.list_tree(base, None, MOST_FILES).await {
+        Ok(entries) => Ok(entries.into_iter().map(|entry| entry.path).collect()),
+        Err(error) => {
+            let text = format!("the files that the team's knowledge names were not looked up: {}", chain(&error));
+            context.note(NoteLevel::Warning, text).await?;
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// What the base's manifests say, as far as they can be read.
+async fn manifests(mirror: &Mirror, base: &CommitId, paths: &[String]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for name in learnings::MANIFESTS.iter().filter(|name| paths.iter().any(|path| path == *name)) {
+        if let Ok(Some(bytes)) = mirror.file_at(base, name, LONGEST_MANIFEST).await {
+            texts.push(String::from_utf8_lossy(&bytes).into_owned());
+        }
+    }
+    texts
+}
+
+/// The learnings with where they come from.
+fn notes<'a>(fitting: &[(&'a Knowledge, &'a Learning)], lessons: &[Lesson]) -> Vec<Note<'a>> {
+    let note = |(known, learning): &(&'a Knowledge, &'a Learning)| Note {
+        learning,
+        taught: lessons.iter().find(|lesson| lesson.learning == known.id).map(|lesson| (lesson.number, lesson.moment)),
+    };
+    fitting.iter().map(note).collect()
+}
+
 /// Which of the named files and folders the session's base has.
-async fn existing(
-    context: &Context,
-    mirror: &Mirror,
-    base: &CommitId,
-    named: &[Vec<String>],
-) -> Result<HashSet<String>, Halt> {
+fn existing(paths: &[String], named: &[Vec<String>]) -> HashSet<String> {
     let mut wanted: HashSet<&str> = named.iter().flatten().map(String::as_str).collect();
     let mut found = HashSet::new();
-    if wanted.is_empty() {
-        return Ok(found);
-    }
-    let entries = match mirror.list_tree(base, None, MOST_FILES).await {
-        Ok(entries) => entries,
-        Err(error) => {
-            let text = format!("the files that context files name were not looked up: {}", chain(&error));
-            context.note(NoteLevel::Warning, text).await?;
-            return Ok(found);
-        }
-    };
-    for entry in &entries {
-        let folders = entry.path.match_indices('/').map(|(end, _)| &entry.path[..end]);
-        for path in folders.chain([entry.path.as_str()]) {
+    for of_base in paths {
+        let folders = of_base.match_indices('/').map(|(end, _)| &of_base[..end]);
+        for path in folders.chain([of_base.as_str()]) {
             if wanted.remove(path) {
                 found.insert(path.to_owned());
             }
@@ -169,7 +256,7 @@ async fn existing(
             break;
         }
     }
-    Ok(found)
+    found
 }
 
 struct Selection<'a> {

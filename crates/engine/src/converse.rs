@@ -12,7 +12,7 @@ use crate::{
     context::Context,
     halt::{Halt, chain},
     home::{self, CODE, HOME},
-    pre_execution, prompt, stack,
+    learnings, pre_execution, prompt, stack,
     workspace::{MODEL_PORT, Place},
 };
 use agent::{
@@ -121,7 +121,8 @@ pub(crate) async fn talk_until_heard(context: &Arc<Context>, place: &Place, what
     let first = talk(context, place, what.clone()).await?;
     let stage: Option<Stage> = context.journal(&stage_key(context.run_id()?, &what.stage)).await?;
     // One that this exchange does not offer will not be there later either.
-    let offered = |tool: &String| what.tools.iter().any(|spec| spec.name == *tool);
+    // Nor is another exchange held for a learning.
+    let offered = |tool: &String| *tool != learnings::TOOL && what.tools.iter().any(|spec| spec.name == *tool);
     let Some(tool) = stage.and_then(|stage| stage.missed).filter(offered) else { return Ok(first) };
     let again = Talk { stage: format!("{}-again", what.stage), on: None, prompt: prompt::tool_is_there(&tool), ..what };
     talk(context, place, again).await

@@ -18,6 +18,7 @@ mod heads;
 mod home;
 mod janitor;
 mod kept;
+mod learnings;
 mod looked;
 mod markup;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod process;
 mod prompt;
 mod publish;
 mod queue;
+mod ranking;
 mod rights;
 mod search;
 mod seen;
@@ -49,7 +51,8 @@ mod worker;
 mod workspace;
 
 pub use api::{
-    Command, Edit, NewKnowledge, NewSession, Overview, Person, PullRequestRef, Reply, SecretLine, Selection, Spec,
+    Command, Edit, LearningFilter, NewKnowledge, NewSession, Overview, Person, PullRequestRef, Reply, SecretLine,
+    Selection, Spec,
 };
 pub use backend::Backend;
 pub use engine::{Engine, Parts};
@@ -57,7 +60,9 @@ pub use looked::{EventFilter, OutputPart};
 pub use personas::default_instructions;
 pub use problem::{Problem, ProblemCode};
 pub use rights::{Right, may};
-pub use seen::{KnowledgeUse, Phase, PullRequestLine, PullRequestView, SessionLine, SessionView, StepView};
+pub use seen::{
+    KnowledgeUse, LearningLine, Learnings, Phase, PullRequestLine, PullRequestView, SessionLine, SessionView, StepView,
+};
 pub use settings::{AgentSettings, Settings, ToolRules};
 pub use told::Told;
 pub use vault::Secrets;

@@ -6,6 +6,7 @@ mod cloning;
 mod done;
 mod following;
 mod knowledge;
+mod learnings;
 mod looking;
 mod merging;
 mod noticing;
@@ -153,6 +154,7 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
             Ok(Reply::Resealed { sealed, left })
         }
         Command::Knowledge { kind } => knowledge::list(shared, &user, kind).await.map(Reply::Knowledge),
+        Command::Learnings(filter) => learnings::find(shared, &filter).await.map(Reply::Learnings),
         Command::AddKnowledge(new) => knowledge::add(shared, &user, new).await,
         Command::ChangeKnowledge { id, expected, own, piece } => {
             knowledge::change(shared, &user, id, expected, own, piece).await

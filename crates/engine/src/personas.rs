@@ -62,7 +62,7 @@ pub(crate) fn persona_for(
     let each = || {
         all.iter().filter_map(|known| match &known.piece {
             Piece::Persona(persona) => Some((known, persona)),
-            Piece::ContextFile(_) => None,
+            Piece::ContextFile(_) | Piece::Learning(_) => None,
         })
     };
     let fits = |role| role == wanted || role == PersonaRole::Custom;

@@ -1,7 +1,7 @@
 //! Who may ask for what.
 
 use crate::{Command, NewKnowledge};
-use domain::Role;
+use domain::{LearningState, Piece, Role};
 use std::path::Path;
 
 /// What is needed to ask for something, from little to much.
@@ -66,7 +66,8 @@ impl Command {
             | Self::PullRequests { .. }
             | Self::PullRequest { .. }
             | Self::PullRequestDiff { .. }
-            | Self::Knowledge { .. } => Right::Look,
+            | Self::Knowledge { .. }
+            | Self::Learnings(_) => Right::Look,
             Self::CreateSession(_)
             | Self::Message { .. }
             | Self::FollowUp { .. }
@@ -88,6 +89,12 @@ impl Command {
             | Self::PullRequestRevise { .. }
             | Self::Merge { .. }
             | Self::SwitchPersona { .. } => Right::Work,
+            // Agents are told of it once somebody who may configure lets it stand.
+            Self::AddKnowledge(NewKnowledge { piece: Piece::Learning(learning), .. })
+                if learning.state == LearningState::Proposed =>
+            {
+                Right::Work
+            }
             Self::AddKnowledge(NewKnowledge { own, .. })
             | Self::ChangeKnowledge { own, .. }
             | Self::RemoveKnowledge { own, .. } => {

@@ -1,12 +1,33 @@
 //! What people see of sessions and pull requests.
 
 use domain::{
-    Action, BranchName, Change, ChangeState, CommitId, Failure, KnowledgeRef, MicroUsd, RepositoryId, Request as Ask,
-    Run, RunId, RunbookVersion, SandboxState, Session, SessionNumber, StepState, Timestamp, Usage,
+    Action, BranchName, Change, ChangeState, CommitId, Failure, Knowledge, KnowledgeRef, Lesson, MicroUsd,
+    RepositoryId, Request as Ask, Run, RunId, RunbookVersion, SandboxState, Session, SessionNumber, StepState,
+    Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use store::{Check, Comment, PullRequest, Thread};
+
+/// A learning with those who taught it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearningLine {
+    /// The learning.
+    pub known: Knowledge,
+    /// The runs that taught it, oldest first; none when a person wrote it.
+    pub lessons: Vec<Lesson>,
+}
+
+/// A part of the learnings that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learnings {
+    /// The part.
+    pub lines: Vec<LearningLine>,
+    /// How many fit in all.
+    pub found: usize,
+    /// How many of the account wait for a person.
+    pub proposed: usize,
+}
 
 /// A session in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

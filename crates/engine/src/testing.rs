@@ -3,6 +3,7 @@
 
 mod brought;
 mod given_up;
+mod learned;
 mod left_over;
 mod lost_notes;
 mod overtaken;

@@ -1,7 +1,7 @@
 //! What people's commands are called in the audit log, and reading it.
 
 use crate::{Command, Edit, Problem, PullRequestRef, Reply, Selection, shared::Shared};
-use domain::{Answer, AuditFilter, AuditMark, Budget, Deed, DoerKind, KnowledgeKind, Outcome, Piece, Session, Via};
+use domain::{Answer, AuditFilter, AuditMark, Budget, Deed, DoerKind, Outcome, Piece, Session, Via};
 use std::{collections::BTreeMap, fmt::Display};
 use store::AuditPage;
 
@@ -54,6 +54,7 @@ impl Command {
             | Self::PullRequestDiff { .. }
             | Self::Secrets
             | Self::Knowledge { .. }
+            | Self::Learnings(_)
             | Self::Audit { .. }
             | Self::VerifyAudit { .. } => None,
             Self::AddRepository { name, path } => {
@@ -124,10 +125,12 @@ impl Command {
             Self::RemoveSecret { name } => Some(Told::new("secret.remove", name)),
             Self::ResealSecrets => Some(Told::new("secret.reseal", "")),
             Self::AddKnowledge(new) => {
-                Some(kind_of(&new.piece, ["context_file.add", "persona.add"]).with("own", new.own))
+                Some(kind_of(&new.piece, ["context_file.add", "persona.add", "learning.add"]).with("own", new.own))
             }
             Self::ChangeKnowledge { id, expected, own, piece } => {
-                let told = kind_of(piece, ["context_file.change", "persona.change"]).with("id", id).with("own", own);
+                let told = kind_of(piece, ["context_file.change", "persona.change", "learning.change"])
+                    .with("id", id)
+                    .with("own", own);
                 Some(told.with("version", expected.saturating_add(1)))
             }
             Self::RemoveKnowledge { id, own, .. } => {
@@ -139,10 +142,11 @@ impl Command {
     }
 }
 
-fn kind_of(piece: &Piece, [context_file, persona]: [&'static str; 2]) -> Told {
-    match piece.kind() {
-        KnowledgeKind::ContextFile => Told::new(context_file, piece.title()),
-        KnowledgeKind::Persona => Told::new(persona, piece.title()),
+fn kind_of(piece: &Piece, [context_file, persona, learning]: [&'static str; 3]) -> Told {
+    match piece {
+        Piece::ContextFile(_) => Told::new(context_file, piece.title()),
+        Piece::Persona(_) => Told::new(persona, piece.title()),
+        Piece::Learning(it) => Told::new(learning, piece.title()).with("state", it.state.name()),
     }
 }
 

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, AuditEntry, AuditFilter, AuditIndex, AuditMark, BearerHash,
     BlobHash, Change, ChangeId, ChangeKey, ChangeState, CommitId, Delivery, DeliveryId, DeliveryState, Errand, Event,
-    ExecId, Generation, Identity, Knowledge, KnowledgeId, KnowledgeKind, Lease, Link, LinkId, Member, Repository,
-    RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId,
+    ExecId, Generation, Identity, Knowledge, KnowledgeId, KnowledgeKind, Lease, Lesson, Link, LinkId, Member,
+    Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunId, RunState, RunbookVersion, SandboxId,
     SandboxRecord, SandboxState, ServerId, Session, SessionId, SessionNumber, SignIn, SignInId, Step, StepId,
     StepState, Timestamp, Token, TokenId, User, UserId, Webhook, WebhookId,
 };
@@ -291,7 +291,7 @@ pub trait PullRequestRows {
 /// What teams know.
 #[async_trait]
 pub trait LibraryRows {
-    /// Adds a row unless its id is taken: false when it was.
+    /// Adds a row unless its id is taken or the account has one that is alike: false when so.
     async fn add_knowledge(&mut self, new: &Knowledge) -> Result<bool>;
     /// Writes version, piece, author and time of change; false when there is none with this id, account and version.
     async fn put_knowledge(&mut self, new: &Knowledge, seen: i64) -> Result<bool>;
@@ -302,6 +302,13 @@ pub trait LibraryRows {
     /// Oldest first.
     async fn knowledge(&mut self, account: AccountId, kind: KnowledgeKind) -> Result<Vec<Knowledge>>;
     async fn piece_of_knowledge(&mut self, account: AccountId, id: KnowledgeId) -> Result<Option<Knowledge>>;
+    /// The one with this likeness.
+    async fn alike(&mut self, account: AccountId, likeness: &str) -> Result<Option<Knowledge>>;
+    /// Notes which run taught a learning, unless that is noted.
+    async fn add_lesson(&mut self, lesson: &Lesson) -> Result<()>;
+    async fn forget_lessons(&mut self, learning: KnowledgeId) -> Result<()>;
+    /// Of learnings that are there, oldest first.
+    async fn lessons(&mut self, account: AccountId) -> Result<Vec<Lesson>>;
 }
 
 /// People with what they come in with.

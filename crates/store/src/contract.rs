@@ -4,9 +4,9 @@ use crate::{Audit, FoundSessions, SessionSearch, StoreError, library::Library, p
 use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, BlobHash, Change, ChangeId, Event, EventPayload, ExecId,
-    Generation, KnowledgeId, Lease, Repository, RepositoryId, Request, RequestId, RequestState, Role, Run, RunEvent,
-    RunId, RunbookVersion, SandboxId, SandboxRecord, ServerId, Session, SessionId, SessionNumber, Step, StepEvent,
-    StepId, Timestamp, Usage, User, UserId,
+    Generation, Knowledge, KnowledgeId, Lease, Moment, Repository, RepositoryId, Request, RequestId, RequestState,
+    Role, Run, RunEvent, RunId, RunbookVersion, SandboxId, SandboxRecord, ServerId, Session, SessionId, SessionNumber,
+    Step, StepEvent, StepId, Timestamp, Usage, User, UserId,
 };
 use std::time::Duration;
 
@@ -353,6 +353,9 @@ pub enum Write {
     Persona(Option<KnowledgeId>),
     /// Counts a use of each of these; what is gone meanwhile is passed over.
     UsedKnowledge(Vec<KnowledgeId>),
+    /// Adds a learning that a run of the session taught. When the account has one that is alike it stays as it is, and is
+    /// noted as taught by this run too.
+    Learn(Box<Knowledge>, RunId, Moment),
     /// Notes an intended or a finished act outside under a key that is unique within the session; the same key again
     /// replaces what was noted.
     Journal(String, serde_json::Value),

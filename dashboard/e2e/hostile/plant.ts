@@ -136,6 +136,12 @@ export function logOf(vectors: readonly string[], person: string): LogEvent[] {
       used: [{ id: `known-${index}`, kind: 'persona', title: v, version: 1 }],
       left_out: [{ id: `left-${index}`, kind: 'context_file', title: v, version: 1 }],
     })
+    put({
+      type: 'learned',
+      run: 'run',
+      moment: v,
+      learned: [{ id: `learned-${index}`, kind: 'learning', title: v, version: 1 }],
+    })
     put({ type: 'note', level: 'warning', text: v })
     put({ type: 'of_a_newer_server', text: v, [v]: v })
   }

@@ -10,6 +10,7 @@ import { SignIn } from '../features/auth/SignIn'
 import { Welcome } from '../features/auth/Welcome'
 import { Home } from '../features/home/Home'
 import { auditSearch } from '../features/settings/audit'
+import { learningSearch } from '../features/settings/learnings'
 import { isSignedOut } from '../graphql/errors'
 import { Crashed, NotFound } from './Lost'
 import { queryClient, viewerQuery, whenSignedOut } from './queries'
@@ -184,6 +185,17 @@ const settings = {
     getParentRoute: () => settingsRoute,
     path: '/personas/$id',
     component: lazyRouteComponent(() => import('../features/settings/Personas'), 'PersonaPage'),
+  }),
+  learnings: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/learnings',
+    validateSearch: learningSearch,
+    component: lazyRouteComponent(() => import('../features/settings/Learnings'), 'Learnings'),
+  }),
+  learning: createRoute({
+    getParentRoute: () => settingsRoute,
+    path: '/learnings/$id',
+    component: lazyRouteComponent(() => import('../features/settings/Learnings'), 'LearningPage'),
   }),
   webhooks: createRoute({
     getParentRoute: () => settingsRoute,

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use domain::{
     Account, AccountId, Action, ActionId, ActionState, AuditEntry, AuditFilter, AuditMark, AuditVerdict, BlobHash,
     Change, ChangeId, CommitId, Deed, Event, EventPayload, ExecId, Generation, Knowledge, KnowledgeId, KnowledgeKind,
-    Lease, Repository, RepositoryId, Request, Role, Run, RunEvent, RunId, RunbookVersion, SandboxRecord, ServerId,
-    Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
+    Lease, Lesson, Repository, RepositoryId, Request, Role, Run, RunEvent, RunId, RunbookVersion, SandboxRecord,
+    ServerId, Session, SessionId, SessionNumber, Step, StepEvent, StepId, Timestamp, User, UserId,
 };
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -457,5 +457,9 @@ impl Library for Wire {
 
     async fn piece_of_knowledge(&self, account: AccountId, id: KnowledgeId) -> Result<Option<Knowledge>> {
         self.over("piece_of_knowledge", Library::piece_of_knowledge(&self.record.store, account, id)).await
+    }
+
+    async fn lessons(&self, account: AccountId) -> Result<Vec<Lesson>> {
+        self.over("lessons", Library::lessons(&self.record.store, account)).await
     }
 }

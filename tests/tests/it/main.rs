@@ -14,6 +14,7 @@ mod hostile_repositories;
 mod killed;
 mod knowledge;
 mod leaks;
+mod learnings;
 mod limits;
 mod mended;
 mod pages;

@@ -3,17 +3,18 @@
 use super::succeed;
 use crate::{
     begin::{Start, begin},
+    briefing,
     context::Context,
     converse::{OwnTools, Talk, talk, talk_until_heard},
     halt::Halt,
-    people, prompt,
+    learnings, people, prompt,
     queue::{self, Unfinished},
     shared::spec_of,
     workspace,
 };
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
-use domain::{ActionKind, Actor, Mode, RunId, StepEvent};
+use domain::{ActionKind, Actor, Mode, Moment, RunId, StepEvent};
 use runbook::{Document, Tag};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -38,7 +39,9 @@ pub(super) async fn plan(context: &Arc<Context>) -> Result<(), Halt> {
     let tools = Arc::new(PlanTools { context: context.clone(), run: run.id });
     let note: Option<String> = context.journal(&queue::note_key(context.action.id)).await?;
     let spec = spec_of(&context.shared, &context.session).await?;
-    let mut words = prompt::plan(&context.session, spec.as_ref(), note.as_deref());
+    let words = prompt::plan(&context.session, spec.as_ref(), note.as_deref());
+    let asked = [context.session.prompt.as_str(), spec.as_ref().map_or("", |(_, text)| text)].join("\n");
+    let mut words = briefing::with_notes(context, &place.mirror, Phase::Plan, &asked, words).await?;
     for round in 0..=REMINDERS {
         let stage = if round == 0 { "plan".to_owned() } else { format!("remind-{round}") };
         let what = Talk {
@@ -51,7 +54,7 @@ pub(super) async fn plan(context: &Arc<Context>) -> Result<(), Halt> {
             own: tools.clone(),
         };
         talk(context, &place, what).await?;
-        if context.journal::<i64>(&accepted_key(run.id)).await?.is_some() {
+        if has_planned(context, run.id).await? {
             return planned(context).await;
         }
         words = prompt::remind_plan();
@@ -95,17 +98,27 @@ pub(super) async fn answer(context: &Arc<Context>, message: &str) -> Result<(), 
     let place = workspace::acquire(context).await?;
     let states = context.shared.store.steps(context.session.id).await?;
     let states = states.into_iter().map(|step| (step.id, step.state)).collect();
-    let what = Talk {
+    let words = prompt::answer(version.as_ref(), &states, message);
+    let asked = format!("{message}\n{}", context.session.prompt);
+    let mut what = Talk {
         stage: "answer".to_owned(),
         phase: Phase::Plan,
         agent_session: context.session.agent_session,
         on: run.base.clone().or(Some(tip)),
-        prompt: prompt::answer(version.as_ref(), &states, message),
+        prompt: briefing::with_notes(context, &place.mirror, Phase::Plan, &asked, words).await?,
         tools: vec![submit_plan_tool()],
         own: Arc::new(PlanTools { context: context.clone(), run: run.id }),
     };
+    if version.is_some() {
+        what = learnings::asked_for(context, run.id, Moment::PlanCorrected, what);
+    }
     talk_until_heard(context, &place, what).await?;
     succeed(context, Vec::new(), Vec::new()).await
+}
+
+/// Whether a run handed in a plan.
+pub(crate) async fn has_planned(context: &Context, run: RunId) -> Result<bool, Halt> {
+    Ok(context.journal::<i64>(&accepted_key(run)).await?.is_some())
 }
 
 /// The note that a run handed in a plan: its version.

@@ -3,16 +3,16 @@
 use super::succeed;
 use crate::{
     begin::{Start, begin},
-    body,
+    body, briefing,
     checks::{self, Check},
     context::Context,
     converse::{NoTools, Talk, has_begun, talk},
     halt::Halt,
-    pre_execution, prompt, publish,
+    learnings, pre_execution, prompt, publish,
     workspace::{self, Place},
 };
 use agent::Phase;
-use domain::{Change, ChangeId, ChangeState, Failure, NoteLevel, Run};
+use domain::{Change, ChangeId, ChangeState, Failure, Moment, NoteLevel, Run};
 use runbook::Document;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -60,16 +60,19 @@ async fn work(
         place.prepare(context, &base).await?;
         pre_execution::run(context, place, &base).await?;
     }
+    let words = prompt::revise(change, instructions);
+    let asked = format!("{instructions}\n{}", change.title);
     let mut what = Talk {
         stage: "work".to_owned(),
         phase: Phase::Execute,
         agent_session: run.agent_session,
         on: None,
-        prompt: prompt::revise(change, instructions),
+        prompt: briefing::with_notes(context, &place.mirror, Phase::Execute, &asked, words).await?,
         tools: Vec::new(),
         own: Arc::new(NoTools),
     };
-    let mut said = talk(context, place, what.clone()).await?.text;
+    let first = learnings::asked_for(context, run.id, Moment::ReviewAddressed, what.clone());
+    let mut said = talk(context, place, first).await?.text;
     let checks = checks_of(context, change).await?;
     checks::announce(context, &checks).await?;
     let mut outcomes = checks::run(context, place, &checks, &base).await?;
@@ -79,7 +82,8 @@ async fn work(
         }
         what.stage = format!("mend-{round}");
         what.prompt = checks::report(&outcomes);
-        said = talk(context, place, what.clone()).await?.text;
+        let mend = learnings::asked_for(context, run.id, Moment::ChecksFixed, what.clone());
+        said = talk(context, place, mend).await?.text;
         outcomes = checks::run(context, place, &checks, &base).await?;
     }
     if let Some(message) = checks::failure(&outcomes) {

@@ -3,11 +3,12 @@
 use super::succeed;
 use crate::{
     begin::{Start, begin},
+    briefing,
     checks::{self, Check},
     context::Context,
     converse::{OwnTools, Talk, talk, talk_until_heard},
     halt::Halt,
-    people, pre_execution,
+    learnings, people, pre_execution,
     prompt::{self, StepPrompt},
     publish, queue, stack,
     workspace::{self, Place},
@@ -15,7 +16,7 @@ use crate::{
 use agent::{OwnCall, Phase, ToolSpec};
 use async_trait::async_trait;
 use domain::{
-    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, CommitId, Completion, EventPayload, Failure,
+    Action, ActionKind, ActionState, Change, CheckOutcome, Choice, CommitId, Completion, EventPayload, Failure, Moment,
     NoteLevel, PrMode, Question, Request, RequestId, RequestKind, RequestState, Run, RunEvent, RunId, RunState,
     RunbookVersion, StepEvent, StepId,
 };
@@ -169,30 +170,28 @@ async fn do_work(
     let base = run.base.clone().ok_or_else(|| Halt::failed("the run has no base"))?;
     let tools = Arc::new(StepTools { context: context.clone(), run: run.id });
     let note: Option<String> = context.journal(&queue::note_key(context.action.id)).await?;
-    let again = context
-        .shared
-        .store
-        .runs(context.session.id)
-        .await?
-        .iter()
-        .any(|other| other.step == Some(leaf) && other.id != run.id && other.base.is_some());
+    let runs = context.shared.store.runs(context.session.id).await?;
+    let mut before = runs.iter().filter(|other| other.step == Some(leaf) && other.id != run.id);
+    let again = before.clone().any(|other| other.base.is_some());
+    let went_wrong = before.any(|other| matches!(other.state, RunState::Failed(Failure::Error | Failure::Check)));
     let names: Vec<String> = work.checks.iter().map(|check| check.name.clone()).collect();
+    let words = prompt::step(&StepPrompt {
+        number: &work.number,
+        title: &work.title,
+        context: &work.context,
+        condition: work.condition.as_deref(),
+        no_code_change: work.no_code_change,
+        conditional: work.conditional,
+        checks: &names,
+        note: note.as_deref(),
+        again,
+    });
     let mut what = Talk {
         stage: "work".to_owned(),
         phase: Phase::Execute,
         agent_session: run.agent_session,
         on: Some(base.clone()),
-        prompt: prompt::step(&StepPrompt {
-            number: &work.number,
-            title: &work.title,
-            context: &work.context,
-            condition: work.condition.as_deref(),
-            no_code_change: work.no_code_change,
-            conditional: work.conditional,
-            checks: &names,
-            note: note.as_deref(),
-            again,
-        }),
+        prompt: briefing::with_notes(context, &place.mirror, Phase::Execute, &work.context, words).await?,
         tools: if work.conditional { vec![skip_step_tool()] } else { Vec::new() },
         own: tools,
     };
@@ -201,7 +200,12 @@ async fn do_work(
         pre_execution::run(context, place, &base).await?;
         what.on = None;
     }
-    let mut said = talk_until_heard(context, place, what.clone()).await?.text;
+    let first = if went_wrong {
+        learnings::asked_for(context, run.id, Moment::ErrorResolved, what.clone())
+    } else {
+        what.clone()
+    };
+    let mut said = talk_until_heard(context, place, first).await?.text;
     if let Some(reason) = context.journal::<String>(&skip_key(run.id)).await? {
         context.note(NoteLevel::Info, format!("Step {} was skipped: {reason}", work.number)).await?;
         prove_without(context, place, &base, &work.checks[work.own_checks..]).await?;
@@ -220,7 +224,8 @@ async fn do_work(
         what.stage = format!("mend-{round}");
         what.prompt = checks::report(&outcomes);
         what.on = None;
-        said = talk(context, place, what.clone()).await?.text;
+        let mend = learnings::asked_for(context, run.id, Moment::ChecksFixed, what.clone());
+        said = talk(context, place, mend).await?.text;
         outcomes = checks::run(context, place, &work.checks, &base).await?;
     }
     keep_evidence(context, run.id, &outcomes).await?;

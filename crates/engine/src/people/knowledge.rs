@@ -1,8 +1,9 @@
-//! What the team knows: context files and personas.
+//! What the team knows: context files, personas and learnings.
 
 #[cfg(test)]
 mod tests;
 
+use super::learnings;
 use crate::{
     KnowledgeUse, NewKnowledge, Problem, ProblemCode, Reply,
     briefing::{self, Brief, CONTEXT_BUDGET},
@@ -36,6 +37,8 @@ pub(super) async fn list(shared: &Shared, user: &User, kind: KnowledgeKind) -> R
         Piece::ContextFile(file) => (-file.priority, file.title.to_lowercase()),
         Piece::Persona(persona) if persona.default => (-1, String::new()),
         Piece::Persona(persona) => (0, persona.name.to_lowercase()),
+        // As they were learned.
+        Piece::Learning(_) => (0, String::new()),
     };
     // Default personas keep their order.
     all.sort_by_cached_key(rank);
@@ -54,7 +57,22 @@ pub(super) async fn add(shared: &Shared, user: &User, new: NewKnowledge) -> Resu
     }
     let all = shared.store.knowledge(shared.account.id, kind).await?;
     let owner = own.then_some(user.id);
-    let (there, most) = (all.iter().filter(|known| known.owner == owner).count(), if own { MOST_OWN } else { MOST });
+    if let Some(alike) = all.iter().find(|known| known.piece.likeness().is_some_and(|it| Some(it) == piece.likeness()))
+    {
+        return Err(learnings::there_is_one(alike));
+    }
+    learnings::has_room(&piece, &all)?;
+    let there = all.iter().filter(|known| known.owner == owner).count();
+    let most = match kind {
+        KnowledgeKind::Learning => learnings::MOST,
+        KnowledgeKind::ContextFile | KnowledgeKind::Persona => {
+            if own {
+                MOST_OWN
+            } else {
+                MOST
+            }
+        }
+    };
     if there >= most {
         let message = format!("there are {there} {kind}s already, which is as many as there can be");
         return Err(Problem::new(ProblemCode::Conflict, message).mend("remove one that nobody needs any more"));
@@ -72,7 +90,12 @@ pub(super) async fn add(shared: &Shared, user: &User, new: NewKnowledge) -> Resu
         used: 0,
         used_at: None,
     };
-    shared.store.add_knowledge(&new).await?;
+    match shared.store.add_knowledge(&new).await {
+        Err(StoreError::Conflict { .. }) if kind == KnowledgeKind::Learning => {
+            return Err(learnings::there_is_one(&new));
+        }
+        added => added?,
+    }
     stored(shared, new.id).await
 }
 
@@ -103,9 +126,12 @@ pub(super) async fn change(
     match written {
         Ok(()) => stored(shared, id).await,
         // Somebody was faster just now: said with what is there.
-        Err(StoreError::Conflict { .. } | StoreError::Stale { .. }) => {
+        Err(error @ (StoreError::Conflict { .. } | StoreError::Stale { .. })) => {
             let now = find(shared, user, id, own).await?;
             seen(&now, expected)?;
+            if let (StoreError::Conflict { .. }, Piece::Learning(_)) = (error, &new.piece) {
+                return Err(learnings::there_is_one(&new));
+            }
             Err(Problem::new(ProblemCode::Conflict, "somebody else changed it at the same moment").mend("try again"))
         }
         Err(error) => Err(error.into()),
@@ -249,7 +275,9 @@ async fn stored(shared: &Shared, id: KnowledgeId) -> Result<Reply, Problem> {
 /// What may be changed of it: the kind stays, and of a default persona all but the instructions.
 fn changed(current: &Piece, new: Piece) -> Result<Piece, Problem> {
     match (current, new) {
-        (Piece::ContextFile(_), new @ Piece::ContextFile(_)) => Ok(new),
+        (Piece::ContextFile(_), new @ Piece::ContextFile(_)) | (Piece::Learning(_), new @ Piece::Learning(_)) => {
+            Ok(new)
+        }
         (Piece::Persona(old), Piece::Persona(new)) => {
             let default = old.default;
             if default && (&new.name, new.role) != (&old.name, old.role) {
@@ -269,6 +297,7 @@ fn checked(piece: Piece) -> Result<Piece, Problem> {
     match piece {
         Piece::ContextFile(file) => checked_file(file).map(Piece::ContextFile),
         Piece::Persona(persona) => checked_persona(persona).map(Piece::Persona),
+        Piece::Learning(learning) => learnings::checked(learning).map(Piece::Learning),
     }
 }
 
@@ -282,21 +311,27 @@ fn checked_file(file: ContextFile) -> Result<ContextFile, Problem> {
         title => title.to_owned(),
     };
     checked_line("the title", &title, 200)?;
-    if file.repositories.len() > 50 {
-        return Err(bad("a context file can name 50 repositories at most".to_owned())
+    let repositories = checked_repositories(KnowledgeKind::ContextFile, &file.repositories)?;
+    if !(-100..=100).contains(&file.priority) {
+        return Err(bad(format!("{} is not a priority", file.priority)).mend("give one between -100 and 100"));
+    }
+    Ok(ContextFile { title, repositories, ..file })
+}
+
+/// The names that are there, each once.
+pub(super) fn checked_repositories(kind: KnowledgeKind, patterns: &[String]) -> Result<Vec<String>, Problem> {
+    if patterns.len() > 50 {
+        return Err(Problem::new(ProblemCode::BadRequest, format!("a {kind} can name 50 repositories at most"))
             .mend("use `*`, as in `team/*`, or name none for all repositories"));
     }
     let mut repositories: Vec<String> = Vec::new();
-    for pattern in file.repositories.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty()) {
+    for pattern in patterns.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty()) {
         checked_line("a repository's name", pattern, 100)?;
         if !repositories.iter().any(|known| known == pattern) {
             repositories.push(pattern.to_owned());
         }
     }
-    if !(-100..=100).contains(&file.priority) {
-        return Err(bad(format!("{} is not a priority", file.priority)).mend("give one between -100 and 100"));
-    }
-    Ok(ContextFile { title, repositories, ..file })
+    Ok(repositories)
 }
 
 fn checked_persona(persona: Persona) -> Result<Persona, Problem> {
@@ -309,7 +344,7 @@ fn checked_persona(persona: Persona) -> Result<Persona, Problem> {
     Ok(Persona { name, ..persona })
 }
 
-fn checked_line(what: &str, text: &str, most: usize) -> Result<(), Problem> {
+pub(super) fn checked_line(what: &str, text: &str, most: usize) -> Result<(), Problem> {
     if text.is_empty() || text.chars().count() > most || text.chars().any(|c| c.is_control() || domain::is_invisible(c))
     {
         let message = format!("{what} has to have 1 to {most} characters, all of them visible");

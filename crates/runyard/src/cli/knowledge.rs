@@ -1,8 +1,8 @@
-//! `runyard context` and `runyard persona`.
+//! `runyard context`, `runyard persona` and `runyard learning`.
 
 use super::JsonArg;
 use clap::{Args, Subcommand};
-use domain::PersonaRole;
+use domain::{KnowledgeId, LearningState, PersonaRole};
 use std::path::PathBuf;
 
 /// `runyard context`.
@@ -121,5 +121,60 @@ Example: runyard persona add \"Careful\" --file careful.md --shared")]
     Remove {
         /// Its name or id
         name: String,
+    },
+}
+
+/// `runyard learning`.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "ID is what the list shows. Agents are told of active learnings only.")]
+pub enum LearningCommand {
+    /// List learnings: those that fit the words best first, or else the newest
+    #[command(after_help = "\
+Examples:
+  runyard learning list --state proposed
+  runyard learning list pytest fixture --repo shop")]
+    List {
+        /// Words that they hold
+        words: Vec<String>,
+        /// About this repository
+        #[arg(long, value_name = "NAME")]
+        repo: Option<String>,
+        /// Where they stand: proposed, active or off
+        #[arg(long, value_name = "STATE", value_parser = str::parse::<LearningState>)]
+        state: Option<LearningState>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Write a learning yourself
+    #[command(after_help = "\
+Without --for it is about all repositories, without --about it is told where its words are asked for.
+
+Example: runyard learning add \"The tests hang\" \"Start the database with `make db` first\" --for shop --about pytest")]
+    Add {
+        /// What one runs into
+        pattern: String,
+        /// What to do then
+        solution: String,
+        /// A repository that it is about, `*` stands for anything; may be repeated
+        #[arg(long = "for", value_name = "REPOSITORY")]
+        repositories: Vec<String>,
+        /// A file (`*` stands for anything), a framework or a command that it is about; may be repeated
+        #[arg(long = "about", value_name = "WHAT")]
+        applies_to: Vec<String>,
+    },
+    /// Tell agents of a learning from now on
+    Accept {
+        /// Its id
+        id: KnowledgeId,
+    },
+    /// Keep a learning, and tell no agent of it; the same is not proposed again
+    Off {
+        /// Its id
+        id: KnowledgeId,
+    },
+    /// Remove a learning
+    Remove {
+        /// Its id
+        id: KnowledgeId,
     },
 }

@@ -8,7 +8,7 @@ mod session;
 mod user;
 
 pub use audit::{AuditCommand, AuditFile, AuditWanted};
-pub use knowledge::{ContextCommand, PersonaCommand};
+pub use knowledge::{ContextCommand, LearningCommand, PersonaCommand};
 pub use pull_request::{PrCommand, PrNumber};
 pub use secret::{SecretArgs, SecretCommand};
 pub use session::{AttachArgs, Limit, Limits, SessionArg, SessionCommand, Wait};
@@ -124,6 +124,9 @@ pub enum Command {
     /// Say how the agent is to work
     #[command(subcommand)]
     Persona(PersonaCommand),
+    /// Learnings: what sessions taught, for later ones
+    #[command(subcommand)]
+    Learning(LearningCommand),
     /// Store secrets, such as the key of the Messages API
     #[command(subcommand)]
     Secret(SecretCommand),

@@ -1,16 +1,16 @@
-//! `runyard context` and `runyard persona`.
+//! `runyard context`, `runyard persona` and `runyard learning`.
 
 use super::{edit::read, unexpected};
 use crate::{
     app::{App, Workers},
-    cli::{ContextCommand, PersonaCommand},
+    cli::{ContextCommand, LearningCommand, PersonaCommand},
     connect::Connection,
     control::Client,
     exit::{Exit, Failure},
     render,
 };
-use domain::{ContextFile, Knowledge, KnowledgeKind, Persona, Piece};
-use engine::{Command, NewKnowledge, Reply};
+use domain::{ContextFile, Knowledge, KnowledgeId, KnowledgeKind, Learning, LearningState, Persona, Piece};
+use engine::{Command, LearningFilter, Learnings, NewKnowledge, Reply};
 
 /// Lists and changes context files.
 pub async fn context(app: &mut App, command: ContextCommand) -> Result<Exit, Failure> {
@@ -164,7 +164,7 @@ async fn file_named(client: &Client, name: &str) -> Result<(Knowledge, ContextFi
     let known = named(client, KnowledgeKind::ContextFile, name).await?;
     match known.piece.clone() {
         Piece::ContextFile(file) => Ok((known, file)),
-        Piece::Persona(_) => Err(Failure::environment("the server gave a persona instead of a context file")),
+        _ => Err(Failure::environment("the server gave something else instead of a context file")),
     }
 }
 
@@ -172,7 +172,7 @@ async fn persona_named(client: &Client, name: &str) -> Result<(Knowledge, Person
     let known = named(client, KnowledgeKind::Persona, name).await?;
     match known.piece.clone() {
         Piece::Persona(persona) => Ok((known, persona)),
-        Piece::ContextFile(_) => Err(Failure::environment("the server gave a context file instead of a persona")),
+        _ => Err(Failure::environment("the server gave something else instead of a persona")),
     }
 }
 
@@ -183,11 +183,68 @@ async fn named(client: &Client, kind: KnowledgeKind, name: &str) -> Result<Knowl
     let list = match kind {
         KnowledgeKind::ContextFile => "`runyard context list` shows all",
         KnowledgeKind::Persona => "`runyard persona list` shows all",
+        KnowledgeKind::Learning => "`runyard learning list` shows all",
     };
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
         (None, _) => Err(Failure::usage(format!("there is no {kind} `{}`", name.escape_debug())).mend(list)),
         (Some(_), more) => Err(Failure::usage(format!("there are {} {kind}s `{}`", more + 1, name.escape_debug()))
             .mend("name it by its id, which the list shows with --json")),
+    }
+}
+
+/// Lists and changes learnings.
+pub async fn learning(app: &mut App, command: LearningCommand) -> Result<Exit, Failure> {
+    let connection = Connection::open(app, Workers::Rest).await?;
+    let result = learning_on(app, &connection.client, command).await;
+    connection.close().await;
+    result
+}
+
+async fn learning_on(app: &mut App, client: &Client, command: LearningCommand) -> Result<Exit, Failure> {
+    match command {
+        LearningCommand::List { words, repo, state, json } => {
+            let search = Some(words.join(" "));
+            let filter = LearningFilter { search, repository: repo, state, limit: 100, ..LearningFilter::default() };
+            let found = found(client, filter).await?;
+            if json.json {
+                app.screen.json(&found);
+            } else {
+                app.screen.lines(render::learnings(&found, app.style));
+            }
+        }
+        LearningCommand::Add { pattern, solution, repositories, applies_to } => {
+            let learning = Learning { pattern, solution, applies_to, repositories, state: LearningState::Active };
+            let new = NewKnowledge { piece: Piece::Learning(learning), own: false };
+            say(app, "added", &written(client.call(Command::AddKnowledge(new)).await?)?);
+        }
+        LearningCommand::Accept { id } => put(app, client, id, LearningState::Active).await?,
+        LearningCommand::Off { id } => put(app, client, id, LearningState::Off).await?,
+        LearningCommand::Remove { id } => {
+            let (known, _) = learning_with(client, id).await?;
+            remove(app, client, &known).await?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn put(app: &mut App, client: &Client, id: KnowledgeId, state: LearningState) -> Result<(), Failure> {
+    let (known, learning) = learning_with(client, id).await?;
+    change(app, client, &known, Piece::Learning(Learning { state, ..learning })).await
+}
+
+async fn found(client: &Client, filter: LearningFilter) -> Result<Learnings, Failure> {
+    match client.call(Command::Learnings(filter)).await? {
+        Reply::Learnings(found) => Ok(found),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn learning_with(client: &Client, id: KnowledgeId) -> Result<(Knowledge, Learning), Failure> {
+    let filter = LearningFilter { id: Some(id), limit: 1, ..LearningFilter::default() };
+    let known = found(client, filter).await?.lines.pop().map(|line| line.known);
+    match known.map(|known| (known.piece.clone(), known)) {
+        Some((Piece::Learning(learning), known)) => Ok((known, learning)),
+        _ => Err(Failure::usage(format!("there is no learning {id}")).mend("`runyard learning list` shows all")),
     }
 }

@@ -20,7 +20,7 @@ mod user;
 
 pub use audit::audit;
 pub use config::show as show_config;
-pub use knowledge::{context, persona};
+pub use knowledge::{context, learning, persona};
 pub use lint::lint;
 pub use pages::{completions, man, version};
 pub use pull_request::pull_request;

@@ -5,8 +5,8 @@ use super::{
     lists::table,
     style::{Colour, Style},
 };
-use domain::{Knowledge, Piece};
-use engine::SessionView;
+use domain::{Knowledge, LearningState, Piece};
+use engine::{Learnings, SessionView};
 
 /// Context files, one line each.
 pub fn context_files(all: &[Knowledge], style: Style) -> Vec<String> {
@@ -26,7 +26,7 @@ pub fn context_files(all: &[Knowledge], style: Style) -> Vec<String> {
                 },
                 counted(known.used),
             ]),
-            Piece::Persona(_) => None,
+            Piece::Persona(_) | Piece::Learning(_) => None,
         })
         .collect();
     table(&rows, |_, column, cell| if column == 0 { cell.to_owned() } else { style.paint(Colour::Dim, cell) })
@@ -48,10 +48,44 @@ pub fn personas(all: &[Knowledge], style: Style) -> Vec<String> {
                 },
                 counted(known.used),
             ]),
-            Piece::ContextFile(_) => None,
+            Piece::ContextFile(_) | Piece::Learning(_) => None,
         })
         .collect();
     table(&rows, |_, column, cell| if column == 0 { cell.to_owned() } else { style.paint(Colour::Dim, cell) })
+}
+
+/// Learnings, a few lines each: what they say, and where they come from.
+pub fn learnings(found: &Learnings, style: Style) -> Vec<String> {
+    if found.lines.is_empty() {
+        return vec!["There are no such learnings.".to_owned()];
+    }
+    let mut lines = Vec::new();
+    for line in &found.lines {
+        let Piece::Learning(learning) = &line.known.piece else { continue };
+        let (colour, state) = match learning.state {
+            LearningState::Proposed => (Colour::Waiting, "waits for a person"),
+            LearningState::Active => (Colour::Done, "active"),
+            LearningState::Off => (Colour::Dim, "off"),
+        };
+        lines.push(format!("{}  {}", one_line(&learning.pattern, 300), style.paint(colour, state)));
+        lines.push(format!("  → {}", one_line(&learning.solution, 300)));
+        let mut about = vec![match learning.repositories.as_slice() {
+            [] => "all repositories".to_owned(),
+            some => one_line(&some.join(", "), 100),
+        }];
+        about.extend((!learning.applies_to.is_empty()).then(|| one_line(&learning.applies_to.join(", "), 200)));
+        about.push(match line.lessons.as_slice() {
+            [] => "written by a person".to_owned(),
+            [lesson] => format!("taught in {}, {}", lesson.number, lesson.moment),
+            [lesson, more @ ..] => format!("taught in {}, {}, and {} more", lesson.number, lesson.moment, more.len()),
+        });
+        about.push(counted(line.known.used));
+        lines.push(style.paint(Colour::Dim, &format!("  {} · {}", line.known.id, about.join(" · "))));
+    }
+    if found.found > found.lines.len() {
+        lines.push(format!("{} more; look for fewer with words or --state", found.found - found.lines.len()));
+    }
+    lines
 }
 
 fn counted(used: i64) -> String {

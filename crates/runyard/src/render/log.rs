@@ -271,6 +271,10 @@ impl LogRenderer {
                 }
                 lines
             }
+            EventPayload::Learned { moment, learned, .. } => {
+                let names: Vec<String> = learned.iter().map(|known| one_line(&known.title, 100)).collect();
+                vec![style.paint(Colour::Dim, &format!("  learned {moment}: {}", names.join("; ")))]
+            }
             EventPayload::Note { level, text } => {
                 let text = clean(text).trim().replace('\n', "\n    ");
                 vec![match level {

@@ -17,7 +17,7 @@ mod time;
 
 pub use ask::request_lines;
 pub use clean::{clean, one_line};
-pub use knowledge::{context_files, personas};
+pub use knowledge::{context_files, learnings, personas};
 pub use lists::{
     action_words, audit, counted, no_sessions, people, queue, queued_as, repositories, secrets, sessions, versions,
 };

@@ -40,7 +40,11 @@ remote! {
     /// Where a sandbox stands.
     SandboxStateKind = domain::SandboxState { Creating, Ready, Paused, Destroyed }
     /// The kinds of what a team knows.
-    KnowledgeKind = domain::KnowledgeKind { ContextFile, Persona }
+    KnowledgeKind = domain::KnowledgeKind { ContextFile, Persona, Learning }
+    /// Where a learning stands: it waits for a person, agents are told of it, or it is kept and they are not.
+    LearningState = domain::LearningState { Proposed, Active, Off }
+    /// On what occasion something was learned.
+    LearningMoment = domain::Moment { ErrorResolved, ChecksFixed, ReviewAddressed, PlanCorrected }
     /// For which work a persona is: planning and answering, executing and revising, or everything.
     PersonaRole = domain::PersonaRole { Planner, Developer, Custom }
     /// What kind of somebody did something.

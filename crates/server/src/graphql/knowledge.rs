@@ -305,14 +305,14 @@ impl KnowledgeMutations {
     }
 }
 
-async fn written(call: &Call, command: Command) -> Result<Knowledge, Failure> {
+pub(super) async fn written(call: &Call, command: Command) -> Result<Knowledge, Failure> {
     match call.ask(command).await? {
         Reply::Piece(known) => Ok(*known),
         _ => Err(odd()),
     }
 }
 
-async fn removed(call: &Call, command: Command) -> Result<(), Failure> {
+pub(super) async fn removed(call: &Call, command: Command) -> Result<(), Failure> {
     match call.ask(command).await? {
         Reply::Done => Ok(()),
         _ => Err(odd()),
@@ -326,6 +326,6 @@ async fn is_own(call: &Call, id: KnowledgeId) -> Result<bool, Failure> {
     Ok(all.iter().any(|known| known.id == id && known.owner.is_some()))
 }
 
-fn read(id: &ID) -> Result<KnowledgeId, Failure> {
+pub(super) fn read(id: &ID) -> Result<KnowledgeId, Failure> {
     id.parse().map_err(|_| Failure::new(Code::NotFound, "there is no such thing").field("id"))
 }

@@ -5,6 +5,7 @@ mod call;
 mod enums;
 mod error;
 mod knowledge;
+mod learnings;
 mod people;
 mod people_mutations;
 mod pull_request;
@@ -23,6 +24,7 @@ use crate::state::State;
 use async_graphql::MergedObject;
 use audit::AuditQuery;
 use knowledge::KnowledgeMutations;
+use learnings::LearningMutations;
 use people_mutations::PeopleMutations;
 use query::Looks;
 use session_mutations::SessionMutations;
@@ -42,7 +44,7 @@ pub struct Query(Looks, AuditQuery, WebhookQuery);
 
 /// Everything that changes something.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(SessionMutations, PeopleMutations, KnowledgeMutations, WebhookMutations);
+pub struct Mutation(SessionMutations, PeopleMutations, KnowledgeMutations, LearningMutations, WebhookMutations);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -2,8 +2,10 @@
 
 use super::{
     call,
+    enums::LearningState,
     error::{Code, Failure, odd},
     knowledge::{self, ContextFile, Persona},
+    learnings::{self, Learning},
     people::{Account, Invitation, Person, Repository, Token, Viewer},
     pull_request::PullRequest,
     session::{Session, SessionLine},
@@ -13,7 +15,7 @@ use async_graphql::{
     connection::{Connection, CursorType, Edge, EmptyFields, EnableNodesField},
 };
 use domain::{Role, SessionNumber};
-use engine::{Command, Reply, Right};
+use engine::{Command, LearningFilter, Reply, Right};
 
 /// Sessions of a page at most.
 const LONGEST_PAGE: i32 = 100;
@@ -161,6 +163,37 @@ impl Looks {
     #[graphql(complexity = "20 * child_complexity")]
     async fn personas(&self, ctx: &Context<'_>) -> Result<Vec<Persona>> {
         knowledge::personas(&*call(ctx)?).await
+    }
+
+    /// Learnings: those that fit the words of `search` best first, else the newest, or with `mostUsed` those that most runs
+    /// were told of.
+    #[graphql(complexity = "(first.clamp(1, 100) as usize) * child_complexity / 2 + 200")]
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of the query")]
+    async fn learnings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 30)] first: i32,
+        after: Option<String>,
+        search: Option<String>,
+        repository: Option<String>,
+        state: Option<LearningState>,
+        session: Option<i64>,
+        #[graphql(default = false)] most_used: bool,
+    ) -> Result<learnings::Page> {
+        let filter = LearningFilter {
+            search,
+            repository,
+            state: state.map(Into::into),
+            session: session.map(SessionNumber),
+            most_used,
+            ..LearningFilter::default()
+        };
+        Ok(learnings::page(&*call(ctx)?, filter, first, after.as_deref()).await?)
+    }
+
+    /// A learning; null when there is none with this id.
+    async fn learning(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Learning>> {
+        Ok(learnings::one(&*call(ctx)?, &id).await?)
     }
 
     /// The viewer's own tokens, and the account's for admins.

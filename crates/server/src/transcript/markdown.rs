@@ -132,6 +132,10 @@ impl Talk {
                 }
                 self.fact(event, &told)
             }
+            EventPayload::Learned { moment, learned, .. } => {
+                let each = learned.iter().map(|known| code(&known.title));
+                self.fact(event, &format!("Learned {moment}: {}", each.collect::<Vec<_>>().join("; ")))
+            }
             EventPayload::Note { level, text } if *level > NoteLevel::Info => self.fact(event, &line(text)),
             EventPayload::RunState { .. }
             | EventPayload::ChangeState { .. }
@@ -322,6 +326,8 @@ mod tests {
         };
         let (used, left_out) = (vec![known("Auth"), known("# `b`")], vec![known("Big")]);
         all.push(EventPayload::Knowledge { run: RUN, used, left_out });
+        let (moment, learned) = (domain::Moment::ChecksFixed, vec![known("a `b` </x>")]);
+        all.push(EventPayload::Learned { run: RUN, moment, learned });
         insta::assert_snapshot!(told(all));
     }
 

@@ -47,6 +47,13 @@ const TABLE: &[(&str, &str, Wanted)] = &[
         Ok(("context_file.change", "")),
     ),
     ("removeContextFile", "(id: \"NOBODY\", expectedVersion: 1) { id }", Ok(("knowledge.remove", "0000"))),
+    ("addLearning", "(input: { pattern: \"Hm\", solution: \"x\" }) { id }", Ok(("learning.add", "Hm"))),
+    (
+        "changeLearning",
+        "(id: \"NOBODY\", expectedVersion: 1, input: { pattern: \"Hm\", solution: \"x\" }) { id }",
+        Ok(("learning.change", "Hm")),
+    ),
+    ("removeLearning", "(id: \"NOBODY\", expectedVersion: 1)", Ok(("knowledge.remove", "0000"))),
     ("addPersona", "(input: { name: \"Zoe\", role: CUSTOM, instructions: \"x\" }) { id }", Ok(("persona.add", "Zoe"))),
     (
         "changePersona",

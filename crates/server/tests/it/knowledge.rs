@@ -53,3 +53,36 @@ async fn a_token_of_the_account_sees_and_chooses_nobodys_own_persona() {
         (Some("NOT_FOUND"), Some("input.persona"))
     );
 }
+
+#[tokio::test]
+async fn a_member_proposes_a_learning_and_only_a_maintainer_lets_one_stand() {
+    let world = World::new().await;
+    let ada = world.admin().await;
+    let member = world.invited(&ada, "member", "MEMBER").await;
+    let maintainer = world.invited(&ada, "maintainer", "MAINTAINER").await;
+    let add = |state: &str| {
+        let input = format!("{{ pattern: \"x\", solution: \"y\", state: {state} }}");
+        format!("mutation {{ addLearning(input: {input}) {{ id }} }}")
+    };
+    for (guest, state, expected) in [
+        (&member, "PROPOSED", None),
+        (&member, "ACTIVE", Some("FORBIDDEN")),
+        (&member, "OFF", Some("FORBIDDEN")),
+        (&maintainer, "ACTIVE", None),
+    ] {
+        let answer = world.ask(guest, &add(state)).await;
+        assert_eq!(code(&answer), expected, "{state}: {answer}");
+    }
+    let answer = world.ask(&member, "{ learnings(search: \"hang\") { found proposed nodes { pattern author { name } lessons { session moment } } } }").await;
+    let line = json!({
+        "pattern": "The tests hang",
+        "author": null,
+        "lessons": [{ "session": 1, "moment": "REVIEW_ADDRESSED" }]
+    });
+    assert_eq!(answer["data"]["learnings"], json!({ "found": 1, "proposed": 1, "nodes": [line] }), "{answer}");
+    for (arguments, field) in [("first: 0", "first"), ("first: 101", "first"), ("after: \"r/1\"", "after")] {
+        let refused = world.ask(&member, &format!("{{ learnings({arguments}) {{ found }} }}")).await;
+        let told = (code(&refused), refused["errors"][0]["extensions"]["field"].as_str());
+        assert_eq!(told, (Some("BAD_REQUEST"), Some(field)), "{refused}");
+    }
+}

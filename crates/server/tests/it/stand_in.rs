@@ -7,7 +7,10 @@ use domain::{
     PrMode, Repository, RepositoryId, RunbookVersion, Session, SessionId, SessionNumber, StepId, StepState, Timestamp,
     Usage, UserId, VersionStep,
 };
-use engine::{Backend, Command, Person, Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView};
+use engine::{
+    Backend, Command, LearningLine, Learnings, NewKnowledge, Person, Phase, Problem, ProblemCode, Reply, SessionLine,
+    SessionView, StepView,
+};
 use futures::stream::{BoxStream, StreamExt as _};
 use std::{
     collections::HashMap,
@@ -150,6 +153,28 @@ fn version(steps: Vec<VersionStep>) -> RunbookVersion {
     }
 }
 
+fn learning() -> Knowledge {
+    let piece = Piece::Learning(domain::Learning {
+        pattern: "The tests hang".to_owned(),
+        solution: "Start the database first".to_owned(),
+        applies_to: vec!["pytest".to_owned()],
+        repositories: vec!["shop".to_owned()],
+        state: domain::LearningState::Proposed,
+    });
+    Knowledge { id: KnowledgeId(id(61)), owner: None, author: None, piece, ..persona() }
+}
+
+fn lesson() -> domain::Lesson {
+    domain::Lesson {
+        learning: KnowledgeId(id(61)),
+        session: SessionId(id(1)),
+        number: SessionNumber(1),
+        run: domain::RunId(id(62)),
+        moment: domain::Moment::ReviewAddressed,
+        at: Timestamp(0),
+    }
+}
+
 /// A persona that is whoever's who asks.
 fn persona() -> Knowledge {
     Knowledge {
@@ -265,6 +290,14 @@ impl Backend for StandIn {
             | Command::PullRequestRevise { .. }
             | Command::Merge { .. } => Err(nothing("pull request")),
             Command::Knowledge { .. } => Ok(Reply::Knowledge(vec![persona()])),
+            Command::Learnings(filter) => {
+                let line = LearningLine { known: learning(), lessons: vec![lesson()] };
+                let lines = if filter.skip == 0 { vec![line] } else { Vec::new() };
+                Ok(Reply::Learnings(Learnings { lines, found: 1, proposed: 1 }))
+            }
+            Command::AddKnowledge(NewKnowledge { piece: Piece::Learning(_), .. }) => {
+                Ok(Reply::Piece(Box::new(learning())))
+            }
             Command::AddKnowledge(_) => Ok(Reply::Piece(Box::new(persona()))),
             Command::ChangeKnowledge { .. } | Command::RemoveKnowledge { .. } => Err(nothing("such piece")),
             Command::Audit { filter, page, limit } => {

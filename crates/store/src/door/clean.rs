@@ -116,6 +116,7 @@ impl Clean for Write {
                 labels: labels.iter().map(|label| text(label)).collect(),
                 description: description.as_deref().map(text),
             },
+            Self::Learn(learning, run, moment) => Self::Learn(Box::new(learning.without(redactor)?), *run, *moment),
             Self::Journal(key, note) => Self::Journal(text(key), note.without(redactor)?),
             Self::Step { .. }
             | Self::Action { .. }

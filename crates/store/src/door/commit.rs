@@ -10,8 +10,9 @@ use crate::{
     bounds,
 };
 use domain::{
-    Action, ActionId, ActionState, BlobHash, EventPayload, ExecId, Refused, Run, RunId, RunbookVersion, SandboxEvent,
-    SandboxRecord, SandboxState, Session, SessionId, Step, StepId, StepState, Timestamp, Usage,
+    Action, ActionId, ActionState, BlobHash, EventPayload, ExecId, Knowledge, Lesson, Moment, Refused, Run, RunId,
+    RunbookVersion, SandboxEvent, SandboxRecord, SandboxState, Session, SessionId, Step, StepId, StepState, Timestamp,
+    Usage,
 };
 use std::fmt::{Debug, Display};
 use uuid::Uuid;
@@ -195,8 +196,24 @@ impl Writing<'_> {
                 }
                 Ok(())
             }
+            Write::Learn(learning, run, moment) => self.learn(&learning, run, moment).await,
             Write::Journal(key, note) => self.rows.put_note(self.session, &key, &note).await,
         }
+    }
+
+    async fn learn(&mut self, new: &Knowledge, run: RunId, moment: Moment) -> Result<()> {
+        self.run(run).await?;
+        let session = self.session_row().await?;
+        let likeness = new.piece.likeness().filter(|_| new.account == session.account);
+        let likeness = likeness.ok_or_else(|| missing("learning", new.id))?;
+        let learning = if self.rows.add_knowledge(new).await? {
+            new.id
+        } else {
+            let alike = self.rows.alike(new.account, &likeness).await?;
+            alike.ok_or(StoreError::Conflict { what: "learning", detail: new.id.to_string() })?.id
+        };
+        let (session, number) = (session.id, session.number);
+        self.rows.add_lesson(&Lesson { learning, session, number, run, moment, at: self.now }).await
     }
 
     async fn add_runbook(&mut self, new: &RunbookVersion, leaves: &[(StepId, Uuid)]) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::{
     backend::{Backend, Rows},
 };
 use async_trait::async_trait;
-use domain::{AccountId, Knowledge, KnowledgeId, KnowledgeKind};
+use domain::{AccountId, Knowledge, KnowledgeId, KnowledgeKind, Lesson};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -37,6 +37,10 @@ impl<B: Backend> Library for B {
     async fn piece_of_knowledge(&self, account: AccountId, id: KnowledgeId) -> Result<Option<Knowledge>> {
         self.read().await?.piece_of_knowledge(account, id).await
     }
+
+    async fn lessons(&self, account: AccountId) -> Result<Vec<Lesson>> {
+        self.read().await?.lessons(account).await
+    }
 }
 
 async fn add(rows: &mut dyn Rows, new: &Cleaned<Knowledge>) -> Result<()> {
@@ -49,12 +53,21 @@ async fn add(rows: &mut dyn Rows, new: &Cleaned<Knowledge>) -> Result<()> {
 }
 
 async fn change(rows: &mut dyn Rows, new: &Cleaned<Knowledge>, seen: i64) -> Result<()> {
+    if let Some(likeness) = new.piece.likeness()
+        && let Some(other) = rows.alike(new.account, &likeness).await?
+        && other.id != new.id
+    {
+        return Err(StoreError::Conflict { what: other.piece.kind().words(), detail: other.id.to_string() });
+    }
     let won = rows.put_knowledge(new, seen).await?;
     judged(rows, won, new.account, new.id, seen).await
 }
 
 async fn remove(rows: &mut dyn Rows, account: AccountId, id: KnowledgeId, seen: i64) -> Result<()> {
     let won = rows.remove_knowledge(account, id, seen).await?;
+    if won {
+        rows.forget_lessons(id).await?;
+    }
     judged(rows, won, account, id, seen).await
 }
 

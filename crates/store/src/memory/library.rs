@@ -3,14 +3,18 @@
 use super::tables::{MemoryRows, pick};
 use crate::{StoreError, backend::LibraryRows};
 use async_trait::async_trait;
-use domain::{AccountId, Knowledge, KnowledgeId, KnowledgeKind, Timestamp};
+use domain::{AccountId, Knowledge, KnowledgeId, KnowledgeKind, Lesson, Timestamp};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 #[async_trait]
 impl LibraryRows for MemoryRows {
     async fn add_knowledge(&mut self, new: &Knowledge) -> Result<bool> {
-        if self.tables.knowledge.contains_key(&new.id) {
+        let alike = match new.piece.likeness() {
+            Some(likeness) => self.alike(new.account, &likeness).await?.is_some(),
+            None => false,
+        };
+        if alike || self.tables.knowledge.contains_key(&new.id) {
             return Ok(false);
         }
         self.add(|tables| &mut tables.knowledge, new.id, new.clone()).map(|()| true)
@@ -54,5 +58,35 @@ impl LibraryRows for MemoryRows {
 
     async fn piece_of_knowledge(&mut self, account: AccountId, id: KnowledgeId) -> Result<Option<Knowledge>> {
         Ok(self.tables.knowledge.get(&id).filter(|row| row.account == account).cloned())
+    }
+
+    async fn alike(&mut self, account: AccountId, likeness: &str) -> Result<Option<Knowledge>> {
+        let alike = |row: &&Knowledge| row.account == account && row.piece.likeness().as_deref() == Some(likeness);
+        Ok(self.tables.knowledge.values().find(alike).cloned())
+    }
+
+    async fn add_lesson(&mut self, lesson: &Lesson) -> Result<()> {
+        let key = (lesson.learning, lesson.run);
+        if !self.tables.lessons.contains_key(&key) {
+            self.put(|tables| &mut tables.lessons, key, lesson.clone());
+        }
+        Ok(())
+    }
+
+    async fn forget_lessons(&mut self, learning: KnowledgeId) -> Result<()> {
+        let lessons = pick(&self.tables.lessons, |row| row.learning == learning);
+        for lesson in lessons {
+            self.take(|tables| &mut tables.lessons, (lesson.learning, lesson.run));
+        }
+        Ok(())
+    }
+
+    async fn lessons(&mut self, account: AccountId) -> Result<Vec<Lesson>> {
+        let knowledge = &self.tables.knowledge;
+        let mut rows = pick(&self.tables.lessons, |row| {
+            knowledge.get(&row.learning).is_some_and(|learning| learning.account == account)
+        });
+        rows.sort_by_key(|row| (row.at, row.learning, row.run));
+        Ok(rows)
     }
 }

@@ -6,9 +6,9 @@ use crate::{
 };
 use domain::{
     Account, AccountId, Action, ActionId, AuditEntry, AuditIndex, BearerHash, BlobHash, Change, ChangeId, Delivery,
-    DeliveryId, Errand, ExecId, Generation, Identity, Knowledge, KnowledgeId, Link, LinkId, Repository, RepositoryId,
-    Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId, Session, SessionId, SignIn,
-    SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId, Webhook, WebhookId,
+    DeliveryId, Errand, ExecId, Generation, Identity, Knowledge, KnowledgeId, Lesson, Link, LinkId, Repository,
+    RepositoryId, Request, RequestId, Run, RunId, RunbookVersion, SandboxId, SandboxRecord, SecretId, Session,
+    SessionId, SignIn, SignInId, Step, StepId, Timestamp, Token, TokenId, User, UserId, Webhook, WebhookId,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt::Debug};
@@ -60,6 +60,7 @@ pub(super) struct Tables {
     pub errands: Table<BearerHash, Errand>,
     pub identities: Table<(AccountId, String, String), Identity>,
     pub knowledge: Table<KnowledgeId, Knowledge>,
+    pub lessons: Table<(KnowledgeId, RunId), Lesson>,
     pub webhooks: Table<WebhookId, Webhook>,
     pub deliveries: Table<DeliveryId, Delivery>,
     pub audit: Table<(AccountId, i64), (AuditEntry, AuditIndex)>,

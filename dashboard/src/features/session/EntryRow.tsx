@@ -10,7 +10,7 @@ import { useAct } from './actions'
 import { agentName, nameOf, useSession } from './context'
 import type { CheckEntry, Conversation, Entry, MessageEntry, Row, RunEntry } from './conversation'
 import type { Known } from './events'
-import { KnowledgeLink } from './Knowledge'
+import { KnowledgeLink, momentOf } from './Knowledge'
 import { OutputPart } from './OutputPart'
 import { useOpened } from './opened'
 import { SessionLink } from './SessionLink'
@@ -117,6 +117,12 @@ function Body({ entry }: { entry: Entry }) {
           ) : null}
         </Line>
       )
+    case 'learned':
+      return (
+        <Line look={NOTE_LOOKS.info} entry={entry}>
+          Learned{momentOf(entry.moment)}: <Names known={entry.learned} />
+        </Line>
+      )
     case 'note':
       return (
         <Line look={NOTE_LOOKS[entry.level]} entry={entry}>
@@ -138,7 +144,7 @@ function Names({ known }: { known: readonly Known[] }) {
   return known.map((each, index) => (
     <span key={each.id}>
       {index > 0 ? ', ' : ''}
-      <KnowledgeLink persona={each.kind === 'persona'} id={each.id} title={each.title} />
+      <KnowledgeLink kind={each.kind} id={each.id} title={each.title} />
     </span>
   ))
 }

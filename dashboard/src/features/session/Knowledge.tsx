@@ -6,21 +6,32 @@ import { plural } from '../../ui/format'
 import { marked } from '../../ui/safe-text'
 import { Text } from '../../ui/Text'
 import { personasQuery } from '../settings/knowledge'
+import { MOMENTS } from '../settings/learnings'
 import { useAct } from './actions'
 import { useSession } from './context'
 
 /** The name of something that the team knows, which leads to what it says. */
-export function KnowledgeLink({ persona, id, title }: { persona: boolean; id: string; title: string }) {
-  return persona ? (
-    <Link to="/settings/personas/$id" params={{ id }}>
-      <Text>{title}</Text>
-    </Link>
-  ) : (
-    <Link to="/settings/context/$id" params={{ id }}>
+export function KnowledgeLink({ kind, id, title }: { kind: string; id: string; title: string }) {
+  const to = PLACES[kind] ?? '/settings/context/$id'
+  return (
+    <Link to={to} params={{ id }}>
       <Text>{title}</Text>
     </Link>
   )
 }
+
+/** On what occasion, in words; nothing for one that this page does not know. */
+export function momentOf(moment: string): string {
+  const words = MOMENTS[moment.toUpperCase() as keyof typeof MOMENTS]
+  return words ? ` ${words}` : ''
+}
+
+const PLACES: Record<string, '/settings/personas/$id' | '/settings/learnings/$id'> = {
+  persona: '/settings/personas/$id',
+  learning: '/settings/learnings/$id',
+}
+
+const KINDS = { PERSONA: 'persona', CONTEXT_FILE: 'context file', LEARNING: 'learning' } as const
 
 /** What the session's runs were told of what the team knows, and the persona from the next run on. */
 export function KnowledgeDialog({ onClose }: { onClose: () => void }) {
@@ -44,9 +55,9 @@ export function KnowledgeDialog({ onClose }: { onClose: () => void }) {
           <ul className="knowledge" aria-label="Told so far">
             {session.knowledge.map((each) => (
               <li key={each.id}>
-                <KnowledgeLink persona={each.kind === 'PERSONA'} id={each.id} title={each.title} />{' '}
+                <KnowledgeLink kind={each.kind.toLowerCase()} id={each.id} title={each.title} />{' '}
                 <span className="muted small">
-                  {each.kind === 'PERSONA' ? 'persona' : 'context file'}
+                  {KINDS[each.kind]}
                   {each.version > 0 ? `, version ${each.version}` : ''} · {plural(each.runs, 'run')}
                   {each.leftOut ? ' · there was no room for it in the last one' : ''}
                 </span>

@@ -213,4 +213,13 @@ describe('folding', () => {
       { kind: 'knowledge', used: [{ title: 'Careful' }], leftOut: [{ title: 'Big' }] },
     ])
   })
+
+  it('shows what a run taught, on which occasion', () => {
+    const learned = [{ id: 'l1', kind: 'learning', title: 'The tests hang', version: 1 }]
+    const event = { type: 'learned', run: 'r1', moment: 'checks_fixed', learned }
+    const { entries } = extend(EMPTY, log(run('running'), event))
+    expect(entries).toMatchObject([
+      { kind: 'learned', moment: 'checks_fixed', learned: [{ title: 'The tests hang' }] },
+    ])
+  })
 })

@@ -114,6 +114,13 @@ export interface KnowledgeEntry extends Base {
   leftOut: readonly Known[]
 }
 
+/** The session taught something for later ones. */
+export interface LearnedEntry extends Base {
+  kind: 'learned'
+  moment: string
+  learned: readonly Known[]
+}
+
 export interface NoteEntry extends Base {
   kind: 'note'
   level: 'info' | 'warning' | 'error'
@@ -136,6 +143,7 @@ export type Entry =
   | RunEntry
   | ChangeEntry
   | KnowledgeEntry
+  | LearnedEntry
   | NoteEntry
   | UnknownEntry
 
@@ -293,6 +301,8 @@ class Builder {
         return this.changeState(base, payload)
       case 'knowledge':
         return this.push({ ...base, kind: 'knowledge', used: payload.used, leftOut: payload.left_out })
+      case 'learned':
+        return this.push({ ...base, kind: 'learned', moment: payload.moment, learned: payload.learned })
       case 'note':
         return this.push({ ...base, kind: 'note', level: payload.level, text: payload.text })
       // The log has them; the header and the steps add them up.

@@ -40,6 +40,8 @@ export type StepStateName = 'not_started' | 'queued' | 'in_progress' | 'waiting'
 export type RunStateName = 'queued' | 'running' | 'waiting' | 'succeeded' | 'failed' | 'stopped'
 
 /** Something that the team knows, as a run was told of it. */
+export type Moment = 'error_resolved' | 'checks_fixed' | 'review_addressed' | 'plan_corrected'
+
 export interface Known {
   id: string
   kind: 'context_file' | 'persona'
@@ -121,6 +123,7 @@ export type Payload =
     }
   | { type: 'sandbox_state'; state: 'creating' | 'ready' | 'paused' | 'destroyed'; detail: string }
   | { type: 'knowledge'; run: string; used: Known[]; left_out: Known[] }
+  | { type: 'learned'; run: string; moment: Moment; learned: Known[] }
   | { type: 'note'; level: 'info' | 'warning' | 'error'; text: string }
 
 export interface LogEvent {
@@ -147,6 +150,7 @@ export const KINDS: readonly Payload['type'][] = [
   'usage',
   'sandbox_state',
   'knowledge',
+  'learned',
   'note',
 ]
 

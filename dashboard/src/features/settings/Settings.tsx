@@ -12,6 +12,7 @@ export function Settings() {
         <Link to="/settings/tokens">Tokens</Link>
         <Link to="/settings/context">Context files</Link>
         <Link to="/settings/personas">Personas</Link>
+        <Link to="/settings/learnings">Learnings</Link>
         {role && role !== 'MEMBER' ? <Link to="/settings/webhooks">Webhooks</Link> : null}
         {role === 'ADMIN' ? <Link to="/settings/audit">Audit log</Link> : null}
       </nav>
