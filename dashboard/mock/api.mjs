@@ -491,6 +491,18 @@ export function api(world) {
       session.setStep(step, 'COMPLETED', 'BY_PERSON')
       return view(session)
     },
+    skipStep: ({ session: number, step, reason }, { me }) => {
+      const session = find(number)
+      session.skips.set(step, { reason, by: me, at: world.in(0) })
+      session.setStep(step, 'COMPLETED', 'SKIPPED', reason)
+      return view(session)
+    },
+    unskipStep: ({ session: number, step }) => {
+      const session = find(number)
+      session.skips.delete(step)
+      session.setStep(step, 'NOT_STARTED')
+      return view(session)
+    },
     cancelAction: ({ session: number, action }) => {
       const session = find(number)
       session.queue = session.queue.filter((each) => each.id !== action)

@@ -32,6 +32,7 @@ export class Session {
       versions: [],
       states: new Map(),
       ids: new Map(),
+      skips: new Map(),
       queue: [],
       runs: [],
       changes: [],
@@ -87,6 +88,8 @@ export class Session {
       return {
         ...step,
         ...state,
+        id: this.stepId(step.number),
+        skip: step.leaf ? (this.skips.get(step.number) ?? null) : null,
         usage: usage(done * 0.11),
         pullRequest: change?.pullRequest ?? null,
         seconds: done * 74,
@@ -103,7 +106,7 @@ export class Session {
     return this.ids.get(number)
   }
 
-  setStep(number, state, reason = null) {
+  setStep(number, state, reason = null, why = null) {
     const step = this.steps.find((each) => each.number === number)
     this.states.set(number, { state, reason })
     this.emit({
@@ -113,6 +116,7 @@ export class Session {
       title: step?.title ?? '',
       state: state.toLowerCase(),
       ...(reason ? { reason: reason.toLowerCase() } : {}),
+      ...(why ? { why } : {}),
     })
   }
 

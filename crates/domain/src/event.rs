@@ -150,6 +150,9 @@ pub enum EventPayload {
         /// The new state.
         #[serde(flatten)]
         state: StepState,
+        /// Why it was skipped, in words for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// A run changed its state.
     RunState {
@@ -321,6 +324,14 @@ mod tests {
                 number: "1.2".into(),
                 title: "Add index".into(),
                 state: StepState::Failed(crate::Failure::Check),
+                why: None,
+            },
+            EventPayload::StepState {
+                step: StepId(Uuid::nil()),
+                number: "2".into(),
+                title: "Announce it".into(),
+                state: StepState::Completed(crate::Completion::Skipped),
+                why: Some("nobody uses it".into()),
             },
             EventPayload::RunState {
                 run,

@@ -12,7 +12,7 @@ pub enum Completion {
     Changed,
     /// Its work changed nothing.
     NoChange,
-    /// Its condition did not hold.
+    /// It was not done: its condition did not hold, or a person decided so.
     Skipped,
     /// A person marked it done.
     ByPerson,
@@ -87,7 +87,9 @@ impl StepState {
             (S::Queued | S::InProgress | S::Waiting, E::Start) | (S::Waiting, E::Resume) => S::InProgress,
             (S::InProgress, E::Wait) => S::Waiting,
             (S::InProgress | S::Waiting, E::Complete(how)) => S::Completed(how),
-            (S::NotStarted | S::Failed(_), E::Complete(Completion::ByPerson)) => S::Completed(Completion::ByPerson),
+            (S::NotStarted | S::Failed(_), E::Complete(how @ (Completion::ByPerson | Completion::Skipped))) => {
+                S::Completed(how)
+            }
             // A queued step fails without starting when its action is poison or the budget is already used up.
             (S::Queued | S::InProgress | S::Waiting, E::Fail(why)) => S::Failed(why),
             _ => return Err(Refused::new("step", &self, &event)),
@@ -97,6 +99,11 @@ impl StepState {
     /// True when a run holds the step.
     pub fn is_running(self) -> bool {
         matches!(self, Self::InProgress | Self::Waiting)
+    }
+
+    /// True when there is something that was done, or is being done: the step stays where it is.
+    pub fn is_fixed(self) -> bool {
+        self.is_running() || matches!(self, Self::Completed(how) if how != Completion::Skipped)
     }
 
     /// True when the step is completed.
@@ -183,7 +190,7 @@ mod tests {
         StepState::Failed(Failure::Poison),
     ];
 
-    const EVENTS: [StepEvent; 9] = [
+    const EVENTS: [StepEvent; 10] = [
         StepEvent::Queue,
         StepEvent::Dequeue,
         StepEvent::Start,
@@ -191,6 +198,7 @@ mod tests {
         StepEvent::Resume,
         StepEvent::Complete(Completion::Changed),
         StepEvent::Complete(Completion::ByPerson),
+        StepEvent::Complete(Completion::Skipped),
         StepEvent::Fail(Failure::Check),
         StepEvent::Revert,
     ];

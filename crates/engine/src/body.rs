@@ -1,7 +1,10 @@
 //! The text of a pull request. Pure.
 
-use crate::markup::{cell, code, fenced, line, quoted};
-use domain::{Change, ChangeState, CheckOutcome, RunbookVersion, Session, StepId, StepState};
+use crate::{
+    marks::Marks,
+    markup::{cell, code, fenced, line, quoted},
+};
+use domain::{Change, ChangeState, CheckOutcome, Completion, RunbookVersion, Session, StepId, StepState};
 use std::{collections::HashMap, fmt::Write as _};
 
 /// How the title of a pull request begins whose work goes on.
@@ -14,6 +17,8 @@ pub(crate) struct Body<'a> {
     pub public_url: Option<&'a str>,
     pub version: &'a RunbookVersion,
     pub states: &'a HashMap<StepId, StepState>,
+    /// Why steps were skipped.
+    pub marks: &'a Marks,
     pub change: &'a Change,
     pub stack: &'a [Change],
     /// The text of each leaf in the change, by id, safe as [`crate::markup`] makes it.
@@ -89,7 +94,10 @@ pub(crate) fn render(body: &Body<'_>) -> String {
     for leaf in body.version.leaves() {
         let state = body.states.get(&leaf.id).copied().unwrap_or(StepState::NotStarted);
         let here = if body.change.steps.contains(&leaf.id) { " ← here" } else { "" };
-        let _ = writeln!(text, "- {} {} {} — {}{here}", state.glyph(), leaf.number, line(&leaf.title), state.words());
+        let skip = body.marks.skip(leaf.id).filter(|_| state == StepState::Completed(Completion::Skipped));
+        let why = skip.filter(|skip| !skip.reason.is_empty()).map(|skip| format!(": {}", line(&skip.reason)));
+        let (glyph, title, why) = (state.glyph(), line(&leaf.title), why.unwrap_or_default());
+        let _ = writeln!(text, "- {glyph} {} {title} — {}{why}{here}", leaf.number, state.words());
     }
     if body.stack.len() > 1 {
         text.push_str("\n## Stack\n\n");

@@ -232,7 +232,10 @@ impl Context {
             .as_ref()
             .and_then(|version| version.step(step))
             .map_or_else(Default::default, |found| (found.number.clone(), found.title.clone()));
-        Ok((vec![Write::Step { id: step, from, event }], vec![EventPayload::StepState { step, number, title, state }]))
+        Ok((
+            vec![Write::Step { id: step, from, event }],
+            vec![EventPayload::StepState { step, number, title, state, why: None }],
+        ))
     }
 
     /// The runbook's newest version.

@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod asked;
 mod backend;
 mod begin;
 mod body;
@@ -20,6 +21,7 @@ mod janitor;
 mod kept;
 mod learnings;
 mod looked;
+mod marks;
 mod markup;
 #[cfg(test)]
 mod nowhere;
@@ -50,13 +52,14 @@ mod waits;
 mod worker;
 mod workspace;
 
-pub use api::{
-    Command, Edit, LearningFilter, NewKnowledge, NewSession, Overview, Person, PullRequestRef, Reply, SecretLine,
-    Selection, Spec,
+pub use api::{Command, Reply, SecretLine};
+pub use asked::{
+    Edit, LearningFilter, NewKnowledge, NewSession, Overview, Person, PullRequestRef, Selection, Spec, StepPlace,
 };
 pub use backend::Backend;
 pub use engine::{Engine, Parts};
 pub use looked::{EventFilter, OutputPart};
+pub use marks::Skip;
 pub use personas::default_instructions;
 pub use problem::{Problem, ProblemCode};
 pub use rights::{Right, may};

@@ -1,6 +1,7 @@
 //! What people ask: each command becomes reads, checks and one guarded commit.
 
 mod again;
+mod arranging;
 mod budget;
 mod cloning;
 mod done;
@@ -127,6 +128,10 @@ async fn handle_once(shared: &Shared, who: Option<&Person>, command: Command) ->
         }
         Command::Revert { session, step } => steering::revert(shared, &user, session, &step).await,
         Command::MarkDone { session, step } => done::mark_done(shared, &user, session, &step).await,
+        Command::SkipStep { session, step, reason, expected } => {
+            done::skip(shared, &user, session, &step, &reason, expected).await
+        }
+        Command::UnskipStep { session, step, expected } => done::unskip(shared, &user, session, &step, expected).await,
         Command::Cancel { session, action } => steering::cancel(shared, session, action).await,
         Command::Budget { session, budget, run_budget } => budget::set(shared, by, session, budget, run_budget).await,
         Command::Clone { session, title } => cloning::clone_session(shared, &user, session, title.as_deref()).await,

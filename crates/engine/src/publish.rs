@@ -5,6 +5,7 @@ use crate::{
     context::Context,
     halt::{Halt, chain},
     heads, kept,
+    marks::Marks,
     markup::prose,
     stack::{self, Goal},
 };
@@ -383,6 +384,7 @@ async fn body_of(context: &Context, mirror: &Mirror, change: &Change) -> Result<
         texts: &texts_of(&version),
         version: &version,
         states: &states,
+        marks: &Marks::read(shared.store.as_ref(), &context.session).await?,
         change,
         stack: &stack,
         evidence: &evidence,

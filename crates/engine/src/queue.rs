@@ -47,7 +47,7 @@ pub(crate) fn note_key(action: ActionId) -> String {
 pub(crate) fn step_event(version: &RunbookVersion, step: StepId, state: StepState) -> EventPayload {
     let (number, title) =
         version.step(step).map_or_else(Default::default, |found| (found.number.clone(), found.title.clone()));
-    EventPayload::StepState { step, number, title, state }
+    EventPayload::StepState { step, number, title, state, why: None }
 }
 
 /// What attempts at rows of the queue left that were lost in a crash, or failed for a passing reason: runs that are not

@@ -79,6 +79,8 @@ impl Command {
             | Self::Restore { .. }
             | Self::Revert { .. }
             | Self::MarkDone { .. }
+            | Self::SkipStep { .. }
+            | Self::UnskipStep { .. }
             | Self::Cancel { .. }
             | Self::Budget { .. }
             | Self::Archive { .. }

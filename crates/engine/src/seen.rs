@@ -1,8 +1,9 @@
 //! What people see of sessions and pull requests.
 
+use crate::Skip;
 use domain::{
     Action, BranchName, Change, ChangeState, CommitId, Failure, Knowledge, KnowledgeRef, Lesson, MicroUsd,
-    RepositoryId, Request as Ask, Run, RunId, RunbookVersion, SandboxState, Session, SessionNumber, StepState,
+    RepositoryId, Request as Ask, Run, RunId, RunbookVersion, SandboxState, Session, SessionNumber, StepId, StepState,
     Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,8 @@ pub struct KnowledgeUse {
 /// A step of the newest version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
+    /// Its id over all versions.
+    pub id: StepId,
     /// Its number.
     pub number: String,
     /// Its title.
@@ -145,6 +148,9 @@ pub struct StepView {
     pub leaf: bool,
     /// Its state; a parent's from its leaves.
     pub state: StepState,
+    /// Why it was skipped, when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<Skip>,
     /// What its runs used.
     pub usage: Usage,
     /// Pull request that holds its work.

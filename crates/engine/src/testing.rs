@@ -1,6 +1,7 @@
 //! A house for tests: a real repository, one record, and servers with data directories of their own, whose work is done
 //! step by step.
 
+mod arranged;
 mod brought;
 mod given_up;
 mod learned;
@@ -143,8 +144,17 @@ impl House {
         self.session_in(PrMode::StackedPr, steps).await
     }
 
+    /// The same of somebody who asks as much as `mode` says.
+    pub async fn session_of(&self, mode: Mode, steps: usize) -> Session {
+        self.session_with(mode, PrMode::StackedPr, steps).await
+    }
+
     /// The same with another way to make pull requests.
     pub async fn session_in(&self, pr_mode: PrMode, steps: usize) -> Session {
+        self.session_with(Mode::Standard, pr_mode, steps).await
+    }
+
+    async fn session_with(&self, mode: Mode, pr_mode: PrMode, steps: usize) -> Session {
         let mint = SystemMint;
         let session = Session {
             id: SessionId::new(&mint),
@@ -154,7 +164,7 @@ impl House {
             requester: self.owner.id,
             title: "Files".to_owned(),
             prompt: "Write files".to_owned(),
-            mode: Mode::Standard,
+            mode,
             pr_mode,
             draft: false,
             labels: Vec::new(),

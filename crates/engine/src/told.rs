@@ -1,6 +1,6 @@
 //! What people's commands are called in the audit log, and reading it.
 
-use crate::{Command, Edit, Problem, PullRequestRef, Reply, Selection, shared::Shared};
+use crate::{Command, Edit, Problem, PullRequestRef, Reply, Selection, StepPlace, shared::Shared};
 use domain::{Answer, AuditFilter, AuditMark, Budget, Deed, DoerKind, Outcome, Piece, Session, Via};
 use std::{collections::BTreeMap, fmt::Display};
 use store::AuditPage;
@@ -95,6 +95,17 @@ impl Command {
                     Edit::Text { .. } => told,
                     Edit::Step { step, .. } => told.with("step", step),
                     Edit::Delete { step } => told.with("deleted_step", step),
+                    Edit::Move { step, to } => {
+                        let told = told.with("moved_step", step);
+                        match to {
+                            StepPlace::Up => told.with("to", "up"),
+                            StepPlace::Down => told.with("to", "down"),
+                            StepPlace::Before(other) => told.with("to", format!("before {other}")),
+                            StepPlace::After(other) => told.with("to", format!("after {other}")),
+                            StepPlace::Into(other) => told.with("to", format!("into {other}")),
+                            StepPlace::End => told.with("to", "the end"),
+                        }
+                    }
                 }
             }),
             Self::Restore { session, version } => {
@@ -102,6 +113,8 @@ impl Command {
             }
             Self::Revert { session, step } => of("step.revert", session).map(|told| told.with("step", step)),
             Self::MarkDone { session, step } => of("step.mark_done", session).map(|told| told.with("step", step)),
+            Self::SkipStep { session, step, .. } => of("step.skip", session).map(|told| told.with("step", step)),
+            Self::UnskipStep { session, step, .. } => of("step.unskip", session).map(|told| told.with("step", step)),
             Self::Cancel { session, action } => of("session.cancel", session).map(|told| told.with("queued", action)),
             Self::Budget { session, budget, run_budget } => of("session.budget", session)
                 .map(|told| told.with("session", limits(budget)).with("each_run", limits(run_budget))),

@@ -28,7 +28,7 @@ pub use blocks::{built_in_runtime, path_problem};
 pub use check::{CheckOptions, check, check_plan, check_with};
 pub use diagnostic::{Code, Diagnostic, Severity, has_errors, render_json, render_text};
 pub use duration::{BadDuration, format_duration, parse_duration};
-pub use edit::{Edit, EditError, Place, edit, locked_changes};
+pub use edit::{Edit, EditError, Place, edit, locked_changes, origins};
 pub use heading::Tag;
 pub use ids::{StepKey, assign_ids};
 pub use model::{

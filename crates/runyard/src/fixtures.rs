@@ -60,7 +60,7 @@ pub fn outcome(exit_code: Option<i32>) -> CheckOutcome {
 }
 
 fn step_state(n: u128, number: &str, title: &str, state: StepState) -> E {
-    E::StepState { step: StepId(id(n)), number: number.into(), title: title.into(), state }
+    E::StepState { step: StepId(id(n)), number: number.into(), title: title.into(), state, why: None }
 }
 
 pub fn run_state(run: u128, kind: &str, step: Option<u128>, state: RunState, message: Option<&str>) -> E {
@@ -200,7 +200,8 @@ fn step(number: &str, title: &str, leaf: bool, state: StepState, pull_request: O
     let cost = MicroUsd(if state.is_completed() { 120_000 } else { 0 });
     let seconds = if state.is_completed() { 26 } else { 0 };
     let usage = Usage { cost, ..Usage::default() };
-    StepView { number: number.into(), title: title.into(), leaf, state, usage, pull_request, seconds }
+    let id = StepId(Uuid::nil());
+    StepView { id, number: number.into(), title: title.into(), leaf, state, skip: None, usage, pull_request, seconds }
 }
 
 /// The session after the story.

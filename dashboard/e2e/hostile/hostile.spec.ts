@@ -92,6 +92,7 @@ function findings(page: Page): Promise<string[]> {
 
 const VIEWS: readonly [address: string, ready: string][] = [
   ['/r/42?tab=talk', '.feed article'],
+  ['/r/42?tab=steps', '.step'],
   ['/r/42?tab=markdown', '.editor'],
   ['/r/42?tab=changes', '.diff'],
   ['/r/42?tab=log', '.event'],

@@ -23,6 +23,8 @@ function diffOf(vectors: readonly string[]): string {
 export function planted(answer: unknown, vectors: readonly string[]): unknown {
   const plant = (value: unknown, key: string, vector: string, index: number, within: boolean): unknown => {
     if (key === 'diff') return diffOf(vectors)
+    // Any step may have been skipped for any reason.
+    if (key === 'skip') return { reason: vector, at: '2026-11-28T05:00:00.000Z', by: null }
     if (typeof value === 'string') {
       if (FREE.has(key)) return vector
       return key === 'id' && index > 0 ? `${value}-${index}` : value
@@ -129,6 +131,15 @@ export function logOf(vectors: readonly string[], person: string): LogEvent[] {
       title: v,
     })
     put({ type: 'step_state', step: `step-${index}`, number: v, title: v, state: 'failed', reason: v })
+    put({
+      type: 'step_state',
+      step: `skipped-${index}`,
+      number: v,
+      title: v,
+      state: 'completed',
+      reason: 'skipped',
+      why: v,
+    })
     put({ type: 'sandbox_state', state: 'ready', detail: v })
     put({
       type: 'knowledge',

@@ -5,7 +5,7 @@ import { EMPTY, extend, fold } from '../../src/features/session/conversation'
 import type { LogEvent } from '../../src/features/session/events'
 import { summary } from '../../src/features/session/summary'
 import { launch, OUT, type Visit, visit } from '../harness'
-import { ask, House, LIMIT, submit, turn, until, write } from './house'
+import { ask, House, join, LIMIT, submit, turn, until, write } from './house'
 
 const RUNBOOK = `# Runbook: Two files
 
@@ -83,16 +83,6 @@ async function person(): Promise<Visit> {
   made.page.setDefaultTimeout(LIMIT)
   open.push(made)
   return made
-}
-
-/** Comes in by a link that somebody handed over. */
-async function join(page: Page, link: string, name: string, email?: string) {
-  await page.goto(link)
-  await page.getByLabel('Your name').fill(name)
-  if (email) await page.getByLabel('Mail address').fill(email)
-  await page.getByLabel('Password').fill('correct horse battery')
-  await page.getByRole('button', { name: 'Create account' }).click()
-  await page.getByRole('heading', { name: /What do you want changed/ }).waitFor()
 }
 
 /** What the server says to the person whose page it is. */

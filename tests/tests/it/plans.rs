@@ -257,6 +257,50 @@ async fn people_edit_restore_and_never_lose_a_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_move_and_skip_steps_and_the_work_follows() {
+    let script = script(&[plan(&three()), writes("1", "Write three", "three.txt", "3\n")]);
+    let world = World::new(&script, &FILES).await;
+    let server = world.serve().await;
+    world.run("Three files", &["--json"]).ends().await.expect_code(3);
+    let ids: Vec<_> = steps(&world).await.into_iter().map(|step| step.0).collect();
+    let refused = world.runyard(["session", "move", "1", "1", "up"]).await.expect_code(USAGE);
+    assert!(refused.stderr.contains("step 1 is the first one on its level"), "{}", refused.said());
+    for words in [&["before"][..], &["down", "2"], &["sideways"]] {
+        world.runyard(["session", "move", "1", "1"].iter().chain(words)).await.expect_code(USAGE);
+    }
+    let moved = world.runyard(["session", "move", "1", "3", "before", "1"]).await.expect_code(0);
+    assert!(moved.stdout.contains("step 3 is step 1 now, in version 2"), "{}", moved.said());
+    let now: Vec<_> = steps(&world).await.into_iter().map(|step| step.0).collect();
+    assert_eq!(now, [ids[2].clone(), ids[0].clone(), ids[1].clone()]);
+
+    // Who skips says why, and everybody is told.
+    world.runyard(["session", "skip", "1", "2", " "]).await.expect_code(USAGE);
+    let why = "one.txt is \u{1b}[31mthere\nalready";
+    world.runyard(["session", "skip", "1", "2", why]).await.expect_code(0);
+    for told in [
+        world.runyard(["session", "show", "1"]).await.expect_code(0).stdout,
+        world.runyard(["session", "log", "1"]).await.expect_code(0).stdout,
+        world.runyard(["session", "export", "1"]).await.expect_code(0).stdout,
+    ] {
+        assert!(told.contains("one.txt is") && told.contains("skipped"), "{told}");
+        assert!(!told.contains('\u{1b}'), "nothing steers the terminal: {told:?}");
+    }
+    let log = world.log("1").await;
+    assert_eq!(log.step("2"), "completed(skipped)", "{}", log.outline());
+
+    // The rest goes on as if it were done, and what was skipped can be done after all.
+    world.runyard(["session", "execute", "1", "1", "--json"]).await.expect_code(0);
+    world.runyard(["session", "move", "1", "1", "down"]).await.expect_code(USAGE);
+    world.runyard(["session", "unskip", "1", "2"]).await.expect_code(0);
+    world.runyard(["session", "unskip", "1", "2"]).await.expect_code(USAGE);
+    let states: Vec<_> = steps(&world).await.into_iter().map(|step| step.2).collect();
+    assert_eq!(states, ["completed", "not_started", "not_started"]);
+    world.log("1").await.assert_whole();
+    world.assert_foreseen();
+    server.killed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_queued_runs_its_newest_text_or_leaves_the_queue() {
     let one = step("1", "Write one", &[held_then("one", &[write("one.txt", "1\n")]), turn("Done.", &[])]);
     let [_, two, three_] = all_three();

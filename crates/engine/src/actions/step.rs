@@ -8,7 +8,9 @@ use crate::{
     context::Context,
     converse::{OwnTools, Talk, talk, talk_until_heard},
     halt::Halt,
-    learnings, people, pre_execution,
+    learnings,
+    marks::{self, Skip},
+    people, pre_execution,
     prompt::{self, StepPrompt},
     publish, queue, stack,
     workspace::{self, Place},
@@ -284,10 +286,33 @@ async fn complete(
     mut writes: Vec<Write>,
     mut events: Vec<EventPayload>,
 ) -> Result<(), Halt> {
-    let (w, e) = context.step_moves(leaf, StepEvent::Complete(how)).await?;
+    let (w, mut e) = context.step_moves(leaf, StepEvent::Complete(how)).await?;
     writes.extend(w);
+    if how == Completion::Skipped {
+        let skip = skip_of(context).await?;
+        for event in &mut e {
+            if let EventPayload::StepState { why, .. } = event {
+                *why = Some(skip.reason.clone()).filter(|reason| !reason.is_empty());
+            }
+        }
+        writes.push(marks::skipped(leaf, Some(&skip)));
+    }
     events.extend(e);
     succeed(context, writes, events).await
+}
+
+/// Who skipped the step of this run, and why: the agent with its reason, or the person who was asked.
+async fn skip_of(context: &Context) -> Result<Skip, Halt> {
+    let (run, at) = (context.run_id()?, context.shared.now());
+    if let Some(reason) = context.journal::<String>(&skip_key(run)).await? {
+        return Ok(Skip { by: None, reason, at });
+    }
+    let asked = context.shared.store.requests(context.session.id).await?;
+    let by = asked.into_iter().find(|request| request.run == Some(run)).and_then(|request| match request.state {
+        RequestState::Answered { by, .. } => by,
+        _ => None,
+    });
+    Ok(Skip { by, reason: String::new(), at })
 }
 
 /// In manual mode the queue halts here until a person decides.

@@ -1,19 +1,23 @@
-//! Steps that a person does.
+//! Steps that a person does, or says need not be done.
 
 use super::{
     MANUAL,
+    following::stale,
     steering::{leaf_numbered, plan_of},
 };
 use crate::{
-    Problem, ProblemCode, Reply,
-    queue::{Unfinished, step_event, take_out},
+    Problem, ProblemCode, Reply, Skip, marks,
+    queue::{Unfinished, queued, step_event, take_out},
     shared::Shared,
 };
 use domain::{
-    ActionState, Actor, Answer, Completion, EventPayload, Request, RequestKind, RequestState, Run, RunEvent, RunState,
-    SessionNumber, StepEvent, StepId, StepState, User,
+    ActionKind, ActionState, Actor, Answer, Completion, EventPayload, Mode, Request, RequestKind, RequestState, Run,
+    RunEvent, RunState, Session, SessionNumber, StepEvent, StepId, StepState, User, VersionStep,
 };
 use store::{Fence, Write};
+
+/// The longest reason for skipping a step, in characters.
+const LONGEST_REASON: usize = 1_000;
 
 /// Whether the step is done is answered by a choice: in other words it could not be told from the opposite.
 pub(super) fn fits_manual(kind: &RequestKind, answer: &Answer) -> Result<(), Problem> {
@@ -35,6 +39,14 @@ pub(super) fn fits_manual(kind: &RequestKind, answer: &Answer) -> Result<(), Pro
     }
 }
 
+/// What a person makes of a step.
+enum ByHand<'w> {
+    /// They did it.
+    Done,
+    /// It is not done, for this reason.
+    Skipped(&'w str),
+}
+
 /// Marks a leaf as done by a person. One that waits for a person, or in the queue, is over with that.
 pub(super) async fn mark_done(
     shared: &Shared,
@@ -43,7 +55,80 @@ pub(super) async fn mark_done(
     step: &str,
 ) -> Result<Reply, Problem> {
     let session = shared.session(session).await?;
+    by_hand(shared, user, &session, step, ByHand::Done).await
+}
+
+/// Skips a leaf: it counts as completed, and a person may take that back.
+pub(super) async fn skip(
+    shared: &Shared,
+    user: &User,
+    session: SessionNumber,
+    step: &str,
+    reason: &str,
+    expected: Option<i64>,
+) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    is_newest(&session, expected)?;
+    let reason = reason.trim();
+    let bad = |message: String| Problem::new(ProblemCode::BadRequest, message);
+    if reason.is_empty() {
+        return Err(bad("the reason is empty".to_owned()).mend("say why the step is not done"));
+    }
+    if reason.chars().count() > LONGEST_REASON {
+        return Err(bad(format!("the reason has more than {LONGEST_REASON} characters"))
+            .mend("say it shorter, and the rest in a message"));
+    }
+    by_hand(shared, user, &session, step, ByHand::Skipped(reason)).await
+}
+
+/// Takes back that a leaf was skipped, whoever skipped it.
+pub(super) async fn unskip(
+    shared: &Shared,
+    user: &User,
+    session: SessionNumber,
+    step: &str,
+    expected: Option<i64>,
+) -> Result<Reply, Problem> {
+    let session = shared.session(session).await?;
+    is_newest(&session, expected)?;
     let (version, steps) = plan_of(shared, &session).await?;
+    let leaf = leaf_numbered(&version, step)?;
+    let from = steps.get(&leaf).map_or(StepState::NotStarted, |row| row.state);
+    if from != StepState::Completed(Completion::Skipped) {
+        let problem =
+            Problem::new(ProblemCode::Conflict, format!("step {step} is not skipped: it is {}", from.words()));
+        return Err(if from.is_completed() { problem.mend("revert it to have it done again") } else { problem });
+    }
+    let queue = shared.store.queue(session.id).await?;
+    if queue.iter().any(|row| row.kind == (ActionKind::RevertStep { step: leaf })) {
+        return Err(Problem::new(ProblemCode::Conflict, format!("the revert of step {step} is queued already")));
+    }
+    let writes = [Write::Step { id: leaf, from, event: StepEvent::Revert }, marks::skipped(leaf, None)];
+    let text = format!("Step {step} is to be done after all.");
+    let events = [
+        step_event(&version, leaf, StepState::NotStarted),
+        EventPayload::Message { from: Actor::Person(user.id), run: None, text },
+    ];
+    shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
+    Ok(Reply::Done)
+}
+
+/// A number means the step that the person saw only as long as there is no newer version.
+pub(super) fn is_newest(session: &Session, expected: Option<i64>) -> Result<(), Problem> {
+    match expected.filter(|expected| *expected != session.version) {
+        Some(expected) => Err(stale(expected, session.version)),
+        None => Ok(()),
+    }
+}
+
+async fn by_hand(
+    shared: &Shared,
+    user: &User,
+    session: &Session,
+    step: &str,
+    what: ByHand<'_>,
+) -> Result<Reply, Problem> {
+    let (version, steps) = plan_of(shared, session).await?;
     let leaf = leaf_numbered(&version, step)?;
     let mut from = steps.get(&leaf).map_or(StepState::NotStarted, |row| row.state);
     let queue = shared.store.queue(session.id).await?;
@@ -68,16 +153,38 @@ pub(super) async fn mark_done(
                 .mend("stop it first")
                 .command(format!("stop it first: `runyard session stop {}`", session.number)));
         };
-        let (w, e) = answered_done(run, request, user);
+        let label = if matches!(what, ByHand::Done) { "done" } else { "skip" };
+        let (w, e) = answered(run, request, user, label);
         writes.extend(w);
         events.extend(e);
     }
-    let done = StepEvent::Complete(Completion::ByPerson);
-    let state = from.next(done).map_err(|refused| Problem::new(ProblemCode::Conflict, refused.to_string()))?;
+    let (how, text, why) = match what {
+        ByHand::Done => (Completion::ByPerson, format!("Marked step {step} as done."), None),
+        ByHand::Skipped(reason) => (Completion::Skipped, format!("Skipped step {step}: {reason}"), Some(reason)),
+    };
+    let done = StepEvent::Complete(how);
+    let state = from.next(done).map_err(|_| {
+        let problem = Problem::new(ProblemCode::Conflict, format!("step {step} is {}", from.words()));
+        problem.mend("revert it first, if it is to be something else")
+    })?;
     writes.push(Write::Step { id: leaf, from, event: done });
-    events.push(step_event(&version, leaf, state));
-    let text = format!("Marked step {step} as done.");
+    let mut event = step_event(&version, leaf, state);
+    if let (Some(reason), EventPayload::StepState { why, .. }) = (why, &mut event) {
+        *why = Some(reason.to_owned());
+        let skip = Skip { by: Some(user.id), reason: reason.to_owned(), at: shared.now() };
+        writes.push(marks::skipped(leaf, Some(&skip)));
+    }
+    events.push(event);
     events.push(EventPayload::Message { from: Actor::Person(user.id), run: None, text });
+    let is_open =
+        |other: &VersionStep| other.id != leaf && steps.get(&other.id).is_none_or(|row| !row.state.is_completed());
+    if session.mode == Mode::OneShot
+        && !version.leaves().any(is_open)
+        && !queue.iter().any(|row| row.kind == ActionKind::Finish)
+    {
+        // Nothing is left to execute that would bring it along: the pull requests are ready for review.
+        writes.push(Write::Enqueue(queued(shared, session, &queue, 0, ActionKind::Finish, Some(user.id))));
+    }
     shared.store.commit(session.id, Fence::Open, &writes, &events, shared.now()).await?;
     Ok(Reply::Done)
 }
@@ -94,10 +201,10 @@ fn manual_of<'a>(runs: &'a [Run], requests: &'a [Request], leaf: StepId) -> Opti
 }
 
 /// The question is answered, its run and its action have done their work.
-fn answered_done(run: &Run, request: &Request, user: &User) -> (Vec<Write>, Vec<EventPayload>) {
+fn answered(run: &Run, request: &Request, user: &User, label: &str) -> (Vec<Write>, Vec<EventPayload>) {
     let answers = match &request.kind {
         RequestKind::Question { questions, .. } => {
-            questions.iter().map(|question| (question.question.clone(), "done".to_owned())).collect()
+            questions.iter().map(|question| (question.question.clone(), label.to_owned())).collect()
         }
         _ => std::collections::BTreeMap::new(),
     };

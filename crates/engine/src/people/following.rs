@@ -61,7 +61,7 @@ pub(super) async fn follow_up(
 }
 
 /// There is another version of a runbook than the one that a person saw.
-fn stale(expected: i64, current: i64) -> Problem {
+pub(super) fn stale(expected: i64, current: i64) -> Problem {
     let told = format!("the runbook has version {current}, not {expected}");
     let mut problem = Problem::new(ProblemCode::Conflict, told).mend("read it again, then decide again");
     problem.current_version = Some(current);

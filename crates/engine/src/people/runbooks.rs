@@ -1,14 +1,14 @@
 //! Editing the runbook: every change is a new version.
 
-use super::steering::plan_of;
+use super::{arranging::edited, steering::plan_of};
 use crate::{
     Edit, Problem, ProblemCode, Reply,
     queue::{Unfinished, take_out},
     shared::Shared,
 };
 use domain::{
-    Action, ActionKind, ActionState, Actor, EventPayload, Mint, NoteLevel, RunbookVersion, Session, SessionNumber,
-    Step, StepId, Timestamp, User, UserId, VersionStep,
+    Action, ActionKind, ActionState, Actor, Completion, EventPayload, Mint, NoteLevel, RunbookVersion, Session,
+    SessionNumber, Step, StepId, StepState, Timestamp, User, UserId, VersionStep,
 };
 use runbook::Document;
 use std::collections::HashMap;
@@ -30,6 +30,18 @@ pub(crate) fn version_of(
         keys.into_iter().zip(before.steps.iter().map(|step| step.id.0)).collect()
     });
     let ids = runbook::assign_ids(&old, document, &mut || mint.uuid());
+    version_with(mint, session, before, document, ids, (author, now))
+}
+
+/// The same when it is known which step each step is.
+fn version_with(
+    mint: &dyn Mint,
+    session: &Session,
+    before: Option<&RunbookVersion>,
+    document: &Document,
+    ids: Vec<Uuid>,
+    (author, now): (Option<UserId>, Timestamp),
+) -> (RunbookVersion, Vec<(StepId, Uuid)>) {
     let steps: Vec<VersionStep> = document
         .steps()
         .iter()
@@ -111,7 +123,15 @@ pub(crate) fn keeps_what_is_done(
         };
         let was = text_of(&old, before, leaf.id);
         let is = text_of(&new, after, leaf.id);
-        if row.state.is_completed() && was != is {
+        let skipped = row.state == StepState::Completed(Completion::Skipped);
+        if skipped && is.is_some() && was != is {
+            return Err(Problem::new(
+                ProblemCode::Conflict,
+                format!("step {} `{}` is skipped, so its text cannot change", leaf.number, leaf.title),
+            )
+            .mend("say first that it is to be done after all"));
+        }
+        if row.state.is_completed() && !skipped && was != is {
             return Err(Problem::new(
                 ProblemCode::Conflict,
                 format!("step {} `{}` is completed, so its text cannot change", leaf.number, leaf.title),
@@ -126,7 +146,7 @@ pub(crate) fn keeps_what_is_done(
             )
             .mend("put what is to be added into a step of its own"));
         }
-        if is.is_none() {
+        if is.is_none() && !skipped {
             return Err(Problem::new(
                 ProblemCode::Conflict,
                 format!("step {} `{}` is being executed, so it cannot be taken out", leaf.number, leaf.title),
@@ -149,52 +169,34 @@ pub(super) async fn edit(
     let current = shared.store.runbook(session.id, None).await?;
     let at = current.as_ref().map_or(0, |version| version.version);
     if at != expected {
-        return Err(Problem::new(
-            ProblemCode::Conflict,
-            format!("the runbook is at version {at} now, your edit started from version {expected}"),
-        )
-        .mend("look at the newest version and edit that"));
+        let told = format!("the runbook is at version {at} now, your edit started from version {expected}");
+        let mut problem = Problem::new(ProblemCode::Conflict, told).mend("look at the newest version and edit that");
+        problem.current_version = Some(at);
+        return Err(problem);
     }
-    let bad = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::BadRequest, error.to_string());
-    let base = || {
-        current.as_ref().map(|version| Document::parse(version.text.as_str())).ok_or_else(|| {
-            Problem::new(ProblemCode::Conflict, format!("{} has no runbook yet", session.number))
-                .mend("give the whole text")
-        })
-    };
-    let number = |text: &str| text.parse::<runbook::StepNumber>().map_err(|error| bad(&error));
     let states =
         shared.store.steps(session.id).await?.into_iter().map(|step| (step.id, step)).collect::<HashMap<_, _>>();
-    let locked = |number: &runbook::StepNumber| {
-        current
-            .as_ref()
-            .and_then(|version| version.numbered(&number.to_string()))
-            .is_some_and(|step| states.get(&step.id).is_some_and(|row| row.state.is_completed()))
-    };
-    let apply = |edit: runbook::Edit| {
-        runbook::edit(&base()?, &edit, &locked).map_err(|error| match error {
-            runbook::EditError::Invalid(diagnostics) => {
-                Problem::new(ProblemCode::BadRequest, runbook::render_text("runbook", &diagnostics))
-                    .mend("mend what is named and save again; the stored version is unchanged")
-            }
-            runbook::EditError::Locked(_) => Problem::new(ProblemCode::Conflict, error.to_string()),
-            error => bad(&error),
-        })
-    };
-    let document = match edit {
-        Edit::Text { text } => Document::parse(text.as_str()),
-        Edit::Step { step, text } => {
-            apply(runbook::Edit::ReplaceStep { number: number(step)?, text: text.clone(), with_substeps: false })?
+    let (document, ids) = match (edit, &current) {
+        (Edit::Text { text }, _) => (Document::parse(text.as_str()), None),
+        (edit, Some(current)) => {
+            let changes = shared.store.changes(session.id).await?;
+            edited(current, &states, &changes, edit)?
         }
-        Edit::Delete { step } => apply(runbook::Edit::DeleteStep { number: number(step)? })?,
+        (_, None) => {
+            return Err(Problem::new(ProblemCode::Conflict, format!("{} has no runbook yet", session.number))
+                .mend("give the whole text"));
+        }
     };
     let diagnostics = runbook::check(&document);
     if runbook::has_errors(&diagnostics) {
         return Err(Problem::new(ProblemCode::BadRequest, runbook::render_text("runbook", &diagnostics))
             .mend("mend what is named and save again; the stored version is unchanged"));
     }
-    let (version, fresh) =
-        version_of(shared.mint.as_ref(), &session, current.as_ref(), &document, Some(user.id), shared.now());
+    let (mint, now) = (shared.mint.as_ref(), shared.now());
+    let (version, fresh) = match ids {
+        Some(ids) => version_with(mint, &session, current.as_ref(), &document, ids, (Some(user.id), now)),
+        None => version_of(mint, &session, current.as_ref(), &document, Some(user.id), now),
+    };
     if let Some(before) = &current {
         keeps_what_is_done(before, &version, &states)?;
     }

@@ -2,14 +2,15 @@
 
 use crate::{
     Overview, Phase, Problem, ProblemCode, Reply, SessionLine, SessionView, StepView, carried,
+    marks::Marks,
     search::Search,
     selection::is_below,
     shared::{Shared, spec_of},
     waits::Waits,
 };
 use domain::{
-    ActionKind, ActionState, Change, RepositoryId, RequestState, Run, RunId, RunState, RunbookVersion, Session,
-    SessionId, SessionNumber, Step, StepId, StepState, Usage,
+    ActionKind, ActionState, Change, Completion, RepositoryId, RequestState, Run, RunId, RunState, RunbookVersion,
+    Session, SessionId, SessionNumber, Step, StepId, StepState, Usage,
 };
 use forge::{DiffLimits, Forge};
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
@@ -124,8 +125,9 @@ async fn standing(shared: &Shared, session: SessionId) -> Result<(Phase, Vec<Ste
     let waits = store.requests(session).await?.iter().any(|request| request.state == RequestState::Open);
     // Only why planning failed is told by a run.
     let runs = if runbook.is_none() && queue.is_empty() { store.runs(session).await? } else { Vec::new() };
-    let views =
-        runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &[], &[], &HashMap::new()));
+    let views = runbook
+        .as_ref()
+        .map_or_else(Vec::new, |version| step_views(version, &steps, &[], &[], &HashMap::new(), &Marks::default()));
     Ok((phase_of(&views, &queue, &runs, waits, runbook.as_ref()), views))
 }
 
@@ -200,7 +202,9 @@ async fn parts(shared: &Shared, session: Session) -> Result<SessionView, Problem
     let waits = Waits::of_all(store.as_ref(), session.id).await?;
     let worked_on = |run: &Run| waits.get(&run.id).copied().unwrap_or_default().worked(run, now);
     let worked: HashMap<_, _> = runs.iter().map(|run| (run.id, worked_on(run))).collect();
-    let views = runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, &worked));
+    let marks = Marks::read(store.as_ref(), &session).await?;
+    let views =
+        runbook.as_ref().map_or_else(Vec::new, |version| step_views(version, &steps, &runs, &changes, &worked, &marks));
     let worked_ms = worked.values().sum::<Duration>().as_millis().try_into().unwrap_or(u64::MAX);
     let (persona, knowledge) = super::knowledge::of_session(shared, &session).await?;
     let phase = phase_of(&views, &queue, &runs, !open_requests.is_empty(), runbook.as_ref());
@@ -228,6 +232,7 @@ fn step_views(
     runs: &[Run],
     changes: &[Change],
     worked: &HashMap<RunId, Duration>,
+    marks: &Marks,
 ) -> Vec<StepView> {
     let state = |id: StepId| steps.get(&id).map_or(StepState::NotStarted, |step| step.state);
     let mut spent_on: HashMap<StepId, Duration> = HashMap::new();
@@ -252,11 +257,17 @@ fn step_views(
             }
             let pull_request =
                 changes.iter().rev().find(|change| leaves.iter().any(|leaf| change.steps.contains(leaf)));
+            let shown = StepState::of_parent(leaves.iter().map(|leaf| state(*leaf)));
             StepView {
+                id: step.id,
                 number: step.number.clone(),
                 title: step.title.clone(),
                 leaf: step.leaf,
-                state: StepState::of_parent(leaves.iter().map(|leaf| state(*leaf))),
+                state: shown,
+                skip: marks
+                    .skip(step.id)
+                    .filter(|_| step.leaf && shown == StepState::Completed(Completion::Skipped))
+                    .cloned(),
                 usage,
                 pull_request: pull_request.and_then(|change| change.pull_request),
                 seconds: spent.as_secs(),

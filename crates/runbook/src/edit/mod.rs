@@ -131,6 +131,30 @@ pub fn edit(document: &Document, edit: &Edit, locked: &dyn Fn(&StepNumber) -> bo
     if errors.is_empty() { Ok(edited) } else { Err(EditError::Invalid(errors)) }
 }
 
+/// For each step of the edited document, in its order, which step of `document` it was. Only an edit that takes steps out
+/// or moves them has an answer: what a step says is the same after it, so nothing needs to be guessed.
+pub fn origins(document: &Document, edit: &Edit) -> Option<Vec<usize>> {
+    let place_of = |number: &StepNumber| document.steps().iter().position(|step| step.number == *number);
+    let whole = |number: &StepNumber| {
+        let first = place_of(number)?;
+        let within = document.steps()[first..].iter().take_while(|step| step.number.is_within(number)).count();
+        Some(first..first + within)
+    };
+    let (Edit::DeleteStep { number } | Edit::MoveStep { number, .. }) = edit else { return None };
+    let taken = whole(number)?;
+    let mut left: Vec<usize> = (0..document.steps().len()).filter(|at| !taken.contains(at)).collect();
+    if let Edit::MoveStep { place, .. } = edit {
+        let before = match place {
+            Place::Before(other) => place_of(other)?,
+            Place::After(other) | Place::Into(other) => whole(other)?.end,
+            Place::End => document.steps().len(),
+        };
+        let at = left.partition_point(|step| *step < before);
+        left.splice(at..at, taken);
+    }
+    Some(left)
+}
+
 /// The locked steps of `old` whose text or number is another in `new`. For edits of a whole document at once.
 pub fn locked_changes(old: &Document, new: &Document, locked: &dyn Fn(&StepNumber) -> bool) -> Vec<StepNumber> {
     let texts: BTreeMap<&StepNumber, &str> = new.steps().iter().rev().map(|s| (&s.number, new.step_text(s))).collect();

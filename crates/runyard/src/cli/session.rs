@@ -262,6 +262,44 @@ Examples:
         /// The step's number
         step: String,
     },
+    /// Say that a step is not done, and why; what comes after it goes on
+    #[command(after_help = "Example: runyard session skip 42 2.1 \"the old client is gone already\"")]
+    Skip {
+        /// The session
+        session: SessionArg,
+        /// The step's number
+        step: String,
+        /// Why
+        reason: String,
+    },
+    /// Say that a step that was skipped is to be done after all
+    Unskip {
+        /// The session
+        session: SessionArg,
+        /// The step's number
+        step: String,
+    },
+    /// Put a step with its substeps in another place
+    #[command(after_help = "\
+Examples:
+  runyard session move 42 3 up           before the one before it, on its level
+  runyard session move 42 3 down
+  runyard session move 42 3 before 1     on the level of step 1
+  runyard session move 42 3 after 1.2    as a substep of step 1
+  runyard session move 42 3 into 1       as its last substep
+  runyard session move 42 1.2 end        as the last top-level step")]
+    Move {
+        /// The session
+        session: SessionArg,
+        /// The step's number
+        step: String,
+        /// Where to
+        #[arg(value_parser = ["up", "down", "before", "after", "into", "end"])]
+        to: String,
+        /// The other step, for `before`, `after` and `into`
+        #[arg(required_if_eq_any([("to", "before"), ("to", "after"), ("to", "into")]))]
+        of: Option<String>,
+    },
     /// List what is queued, running or waiting
     Queue {
         /// The session

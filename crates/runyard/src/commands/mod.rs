@@ -16,6 +16,7 @@ mod run;
 mod secret;
 mod serve;
 mod session;
+mod steps;
 mod user;
 
 pub use audit::audit;

@@ -1,6 +1,6 @@
 //! `runyard session`.
 
-use super::{budget, edit, export::export, queue, queue_on, resolve, unexpected};
+use super::{budget, edit, export::export, queue, queue_on, resolve, steps, unexpected};
 use crate::{
     app::{App, Workers},
     cli::{AttachArgs, SessionArg, SessionCommand, Wait},
@@ -257,6 +257,9 @@ async fn at_rest(app: &mut App, connection: &Connection, command: SessionCommand
             done(client.call(Command::MarkDone { session, step: step.clone() }).await?)?;
             app.screen.line(format!("{session} step {step} is done"));
         }
+        command @ (SessionCommand::Skip { .. } | SessionCommand::Unskip { .. } | SessionCommand::Move { .. }) => {
+            steps::steps(app, connection, command).await?;
+        }
         SessionCommand::Cancel { session, action } => {
             let session = resolve(connection, Some(session)).await?;
             cancel(app, client, session, &action).await?;
@@ -479,7 +482,7 @@ fn text(reply: Reply) -> Result<String, Failure> {
     }
 }
 
-fn done(reply: Reply) -> Result<(), Failure> {
+pub(super) fn done(reply: Reply) -> Result<(), Failure> {
     match reply {
         Reply::Done => Ok(()),
         other => Err(unexpected(&other)),

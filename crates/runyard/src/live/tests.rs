@@ -60,7 +60,7 @@ fn planned(scene: &mut Scene) {
 
 fn step(scene: &mut Scene, state: StepState) {
     let (step, number, title) = (StepId(id(51)), "1.1".to_owned(), "Add schema".to_owned());
-    scene.happen(EventPayload::StepState { step, number, title, state });
+    scene.happen(EventPayload::StepState { step, number, title, state, why: None });
 }
 
 /// A session that asks a question, plans, and executes one step.

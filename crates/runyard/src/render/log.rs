@@ -229,7 +229,13 @@ impl LogRenderer {
                 let size = format!("{}, {} to execute", counted(*top_level, "step", "steps"), leaves);
                 vec![format!("{} plan version {version}{who}: {size}{what}", style.paint(Colour::Done, "✓"))]
             }
-            EventPayload::StepState { step, number, title, state } => self.step(*step, number, title, *state, at),
+            EventPayload::StepState { step, number, title, state, why } => {
+                let mut lines = self.step(*step, number, title, *state, at);
+                if let (Some(why), Some(last)) = (why, lines.last_mut()) {
+                    last.push_str(&style.paint(Colour::Dim, &format!("  {}", one_line(why, 100))));
+                }
+                lines
+            }
             EventPayload::RunState { run, action_kind, step, state, message, .. } => {
                 self.run(*run, action_kind, *step, *state, message.as_deref(), at)
             }

@@ -106,7 +106,11 @@ pub fn step_lines(steps: &[StepView], style: Style) -> Vec<String> {
             let depth = step.number.matches('.').count();
             let title =
                 format!("{}{} {} {}", "  ".repeat(depth), step.state.glyph(), step.number, one_line(&step.title, 70));
-            let mut row = vec![title, step.state.words().to_owned()];
+            let mut words = step.state.words().to_owned();
+            if let Some(skip) = step.skip.as_ref().filter(|skip| !skip.reason.is_empty()) {
+                words = format!("{words}: {}", one_line(&skip.reason, 60));
+            }
+            let mut row = vec![title, words];
             let mut more = Vec::new();
             if let Some(number) = step.pull_request {
                 more.push(format!("#{number}"));

@@ -14,6 +14,7 @@ mod scalars;
 mod session;
 mod session_mutations;
 mod session_parts;
+mod step_mutations;
 mod subscription;
 mod webhooks;
 
@@ -29,6 +30,7 @@ use people_mutations::PeopleMutations;
 use query::Looks;
 use session_mutations::SessionMutations;
 use std::sync::Arc;
+use step_mutations::StepMutations;
 use subscription::Subscription;
 use webhooks::{WebhookMutations, WebhookQuery};
 
@@ -44,7 +46,14 @@ pub struct Query(Looks, AuditQuery, WebhookQuery);
 
 /// Everything that changes something.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(SessionMutations, PeopleMutations, KnowledgeMutations, LearningMutations, WebhookMutations);
+pub struct Mutation(
+    SessionMutations,
+    StepMutations,
+    PeopleMutations,
+    KnowledgeMutations,
+    LearningMutations,
+    WebhookMutations,
+);
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -444,12 +444,12 @@ async fn created(ctx: &Context<'_>, reply: Reply) -> Result<CreatedSession> {
     Ok(CreatedSession { session: Session::read(ctx, session.number.0).await?, warnings })
 }
 
-async fn done(ctx: &Context<'_>, session: i64, command: Command) -> Result<Session> {
+pub(super) async fn done(ctx: &Context<'_>, session: i64, command: Command) -> Result<Session> {
     call(ctx)?.ask(command).await?;
     Ok(Session::read(ctx, session).await?)
 }
 
-async fn edit(ctx: &Context<'_>, session: i64, expected: i64, edit: Edit) -> Result<Runbook> {
+pub(super) async fn edit(ctx: &Context<'_>, session: i64, expected: i64, edit: Edit) -> Result<Runbook> {
     version_of(ctx, Command::Edit { session: SessionNumber(session), expected, edit }).await
 }
 

@@ -117,6 +117,24 @@ impl Event {
     }
 }
 
+/// Where a step stands in a version.
+#[derive(Debug, SimpleObject)]
+pub struct RunbookStep {
+    /// The same over all versions.
+    id: ID,
+    number: String,
+    title: String,
+    /// True when it has no substeps.
+    leaf: bool,
+}
+
+impl From<&domain::VersionStep> for RunbookStep {
+    fn from(step: &domain::VersionStep) -> Self {
+        let domain::VersionStep { id, number, title, leaf } = step.clone();
+        Self { id: id.to_string().into(), number, title, leaf }
+    }
+}
+
 /// A version of a runbook.
 pub struct Runbook(pub RunbookVersion);
 
@@ -140,15 +158,47 @@ impl Runbook {
         DateTime(self.0.created_at)
     }
 
+    /// Its steps in document order, parents and leaves.
+    async fn steps(&self) -> Vec<RunbookStep> {
+        self.0.steps.iter().map(Into::into).collect()
+    }
+
     /// The version that it restores.
     async fn restores(&self) -> Option<i64> {
         self.0.restores
     }
 }
 
+/// That a step was skipped.
+#[derive(Debug, SimpleObject)]
+#[graphql(complex)]
+pub struct Skip {
+    /// Why, in words for people; empty when nobody said.
+    reason: String,
+    at: DateTime,
+    #[graphql(skip)]
+    by: Option<UserId>,
+}
+
+#[ComplexObject]
+impl Skip {
+    /// Who decided it; null when the agent did.
+    async fn by(&self, ctx: &Context<'_>) -> Result<Option<Person>> {
+        person(ctx, self.by).await
+    }
+}
+
+impl From<&engine::Skip> for Skip {
+    fn from(skip: &engine::Skip) -> Self {
+        Self { reason: skip.reason.clone(), at: DateTime(skip.at), by: skip.by }
+    }
+}
+
 /// A step of the newest version.
 #[derive(Debug, SimpleObject)]
 pub struct Step {
+    /// The same over all versions.
+    id: ID,
     number: String,
     title: String,
     /// True when it has no substeps.
@@ -157,6 +207,8 @@ pub struct Step {
     body: String,
     state: StepStateKind,
     reason: Option<StepReason>,
+    /// When it was skipped: why.
+    skip: Option<Skip>,
     usage: Usage,
     /// The pull request that holds its work.
     pull_request: Option<i64>,
@@ -180,12 +232,14 @@ impl Step {
         let each = view.steps.iter().map(|step| {
             let (state, reason) = step_state(step.state);
             Self {
+                id: step.id.to_string().into(),
                 number: step.number.clone(),
                 title: step.title.clone(),
                 leaf: step.leaf,
                 body: bodies.get(&step.number).cloned().unwrap_or_default(),
                 state,
                 reason,
+                skip: step.skip.as_ref().map(Into::into),
                 usage: step.usage.into(),
                 pull_request: step.pull_request,
                 seconds: step.seconds.into(),

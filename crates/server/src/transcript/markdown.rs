@@ -6,8 +6,8 @@
 use super::{name, who};
 use crate::time::rfc3339;
 use domain::{
-    Actor, Answer, ChangeState, Event, EventPayload, KnowledgeRef, Mode, NoteLevel, Payload, PrMode, RequestKind,
-    RunId, RunState, StepState, ToolKind, UserId, is_invisible,
+    Actor, Answer, ChangeState, Completion, Event, EventPayload, KnowledgeRef, Mode, NoteLevel, Payload, PrMode,
+    RequestKind, RunId, RunState, StepState, ToolKind, UserId, is_invisible,
 };
 use engine::SessionView;
 use std::{
@@ -44,7 +44,9 @@ fn write_head(out: &mut String, view: &SessionView, people: &HashMap<UserId, Str
         writeln!(out, "## Steps\n\n| step | state | pull request | cost |\n| --- | --- | --- | --- |")?;
         for step in &view.steps {
             let pull_request = step.pull_request.map_or_else(String::new, |number| format!("#{number}"));
-            let (title, state) = (line(&step.title), state_words(step.state));
+            let title = line(&step.title);
+            let why = step.skip.as_ref().map(|skip| skip.reason.as_str());
+            let state = state_words(step.state, why);
             writeln!(out, "| {} {title} | {state} | {pull_request} | {} |", step.number, step.usage.cost)?;
         }
         writeln!(out)?;
@@ -102,9 +104,9 @@ impl Talk {
                 let restored = restores.map_or_else(String::new, |version| format!(", as version {version} was"));
                 self.fact(event, &format!("{}: version {version} of the runbook{restored}", line(who(people, *from))))
             }
-            EventPayload::StepState { number, title, state, .. } => match state {
+            EventPayload::StepState { number, title, state, why, .. } => match state {
                 StepState::NotStarted | StepState::Queued | StepState::Waiting => String::new(),
-                state => self.fact(event, &format!("Step {number} {}: {}", line(title), state_words(*state))),
+                state => self.fact(event, &format!("Step {number} {}: {}", line(title), state_words(*state, why.as_deref()))),
             },
             EventPayload::RunState { state: RunState::Failed(_), message: Some(message), .. } => {
                 self.fact(event, &line(message))
@@ -197,12 +199,16 @@ fn answered(answer: Option<&Answer>) -> String {
     }
 }
 
-fn state_words(state: StepState) -> String {
+fn state_words(state: StepState, why: Option<&str>) -> String {
     match state {
         StepState::NotStarted => "not started".to_owned(),
         StepState::Queued => "queued".to_owned(),
         StepState::InProgress => "in progress".to_owned(),
         StepState::Waiting => "waits for a person".to_owned(),
+        StepState::Completed(Completion::Skipped) => match why.filter(|why| !why.trim().is_empty()) {
+            Some(why) => format!("skipped: {}", line(why)),
+            None => "skipped".to_owned(),
+        },
         StepState::Completed(_) => "completed".to_owned(),
         StepState::Failed(why) => format!("failed: {}", word(&why)),
     }

@@ -87,10 +87,12 @@ impl StandIn {
             leaf,
         };
         let seen = |step: &VersionStep| StepView {
+            id: step.id,
             number: step.number.clone(),
             title: step.title.clone(),
             leaf: step.leaf,
             state: StepState::NotStarted,
+            skip: None,
             usage: Usage::default(),
             pull_request: None,
             seconds: 0,
@@ -276,6 +278,8 @@ impl Backend for StandIn {
             }
             Command::Answer { session, .. }
             | Command::MarkDone { session, .. }
+            | Command::SkipStep { session, .. }
+            | Command::UnskipStep { session, .. }
             | Command::Cancel { session, .. }
             | Command::Budget { session, .. }
             | Command::Rename { session, .. }

@@ -130,7 +130,8 @@ async fn a_session_that_comes_to_its_end_is_told_once(engine: Engine) {
         assert_eq!(told(&*webhooks, &hook).await, []);
         let (number, title, done) = (n.to_string(), "x".to_owned(), Completion::ByPerson);
         let write = Write::Step { id: step_id(n), from: StepState::NotStarted, event: StepEvent::Complete(done) };
-        let event = EventPayload::StepState { step: step_id(n), number, title, state: StepState::Completed(done) };
+        let event =
+            EventPayload::StepState { step: step_id(n), number, title, state: StepState::Completed(done), why: None };
         store.commit(session_id(1), Fence::Open, &[write], &[event], NOW).await.expect("commits");
     }
     assert_eq!(told(&*webhooks, &hook).await, [(WebhookEvent::SessionCompleted, 2)]);

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { request } from '../../graphql/client'
-import { graphql } from '../../graphql/graphql'
+import { graphql, type VariablesOf } from '../../graphql/graphql'
 import { say } from '../../ui/toast'
 import type { Answer } from './events'
 import { sessionKey } from './queries'
@@ -50,6 +50,23 @@ const REVERT = graphql(`
 const MARK_DONE = graphql(`
   mutation MarkDone($session: Int!, $step: String!) { markStepDone(session: $session, step: $step) { number } }
 `)
+const SKIP_STEP = graphql(`
+  mutation SkipStep($session: Int!, $expectedVersion: Int!, $step: String!, $reason: String!) {
+    skipStep(session: $session, expectedVersion: $expectedVersion, step: $step, reason: $reason) { number }
+  }
+`)
+const UNSKIP_STEP = graphql(`
+  mutation UnskipStep($session: Int!, $expectedVersion: Int!, $step: String!) {
+    unskipStep(session: $session, expectedVersion: $expectedVersion, step: $step) { number }
+  }
+`)
+const MOVE_STEP = graphql(`
+  mutation MoveStep($session: Int!, $expectedVersion: Int!, $step: String!, $to: StepPlace!, $of: String) {
+    moveStep(session: $session, expectedVersion: $expectedVersion, step: $step, to: $to, of: $of) {
+      steps { id number }
+    }
+  }
+`)
 const CANCEL = graphql(`
   mutation Cancel($session: Int!, $action: ID!) { cancelAction(session: $session, action: $action) { number } }
 `)
@@ -76,6 +93,8 @@ const SET_BUDGET = graphql(`
     setBudget(session: $session, budget: $budget, runBudget: $runBudget) { number }
   }
 `)
+
+type StepPlace = VariablesOf<typeof MOVE_STEP>['to']
 
 interface Budget {
   cost: number | null
@@ -125,6 +144,20 @@ export const sessionActions = (session: number) => ({
   restore: (version: number) => request(RESTORE, { session, version }),
   revert: (step: string) => request(REVERT, { session, step }),
   markDone: (step: string) => request(MARK_DONE, { session, step }),
+  skipStep: (expectedVersion: number, step: string, reason: string) =>
+    request(SKIP_STEP, { session, expectedVersion, step, reason }),
+  unskipStep: (expectedVersion: number, step: string) =>
+    request(UNSKIP_STEP, { session, expectedVersion, step }),
+  moveStep: async (
+    expectedVersion: number,
+    step: { id: string; number: string },
+    to: StepPlace,
+    of: string | null = null,
+  ) => {
+    const { moveStep } = await request(MOVE_STEP, { session, expectedVersion, step: step.number, to, of })
+    const now = moveStep.steps.find((each) => each.id === step.id)?.number ?? step.number
+    say(now === step.number ? `Step ${now} is where it was.` : `Step ${step.number} is step ${now} now.`)
+  },
   cancel: (action: string) => request(CANCEL, { session, action }),
   rename: (title: string) => request(RENAME, { session, title }),
   clone: async () => (await request(CLONE, { session })).cloneSession,

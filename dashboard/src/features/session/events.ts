@@ -68,6 +68,8 @@ export type Payload =
       title: string
       state: StepStateName
       reason?: string
+      /** Why it was skipped. */
+      why?: string
     }
   | {
       type: 'run_state'

@@ -13,7 +13,7 @@ const SESSION = graphql(`
       runBudget { cost tokens seconds }
       runbook { version }
       versions { version createdAt restores author { id name } }
-      steps { number title leaf body state reason pullRequest seconds usage { cost } }
+      steps { id number title leaf body state reason skip { reason at by { id name } } pullRequest seconds usage { cost } }
       queue { id kind step state createdAt requestedBy { id name } }
       runs { id kind step state reason message startedAt finishedAt usage { input output cacheRead cacheWrite cost } }
       changes { id branch baseBranch head state pullRequest title steps }

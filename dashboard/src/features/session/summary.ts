@@ -9,6 +9,7 @@ export function summary(event: LogEvent): string {
     'number',
     'state',
     'reason',
+    'why',
     'title',
     'name',
     'text',
