@@ -18,7 +18,7 @@ pub enum Output {
 /// A file under a name of its own until it is whole.
 pub struct Part {
     path: PathBuf,
-    part: PathBuf,
+    scratch: PathBuf,
     force: bool,
     file: BufWriter<File>,
     placed: bool,
@@ -32,9 +32,9 @@ impl Output {
         if !force && path.exists() {
             return Err(taken(&path));
         }
-        let part = path.with_added_extension("part");
-        let file = begin(&part).map_err(|error| failed(&path, &error))?;
-        Ok(Self::File(Part { path, part, force, file: BufWriter::new(file), placed: false }))
+        let scratch = path.with_added_extension("part");
+        let file = begin(&scratch).map_err(|error| failed(&path, &error))?;
+        Ok(Self::File(Part { path, scratch, force, file: BufWriter::new(file), placed: false }))
     }
 
     /// Writes; false when nobody reads any more.
@@ -62,11 +62,11 @@ impl Output {
 
 impl Part {
     fn place(&mut self) -> Result<(), Failure> {
-        let Self { path, part, force, file, placed } = self;
+        let Self { path, scratch, force, file, placed } = self;
         file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|error| failed(path, &error))?;
         // What came to be there in the meantime is not ours to write over.
         let flags = if *force { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-        match renameat_with(CWD, &*part, CWD, &*path, flags) {
+        match renameat_with(CWD, &*scratch, CWD, &*path, flags) {
             Ok(()) => *placed = true,
             Err(rustix::io::Errno::EXIST) => return Err(taken(path)),
             Err(error) => return Err(failed(path, &error.into())),
@@ -79,7 +79,7 @@ impl Drop for Part {
     fn drop(&mut self) {
         if !self.placed {
             // What is only a part helps nobody.
-            let _ = fs::remove_file(&self.part);
+            let _ = fs::remove_file(&self.scratch);
         }
     }
 }
