@@ -4,7 +4,6 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Page } from 'playwright-core'
 
 /** How long anything may take before a test gives up on it. Generous: a slow machine is no failure. */
 export const LIMIT = 45_000
@@ -184,13 +183,3 @@ export const ask = (question: string, ...labels: string[]) => ({
     ],
   },
 })
-
-/** Comes in by a link that somebody handed over. */
-export async function join(page: Page, link: string, name: string, email?: string) {
-  await page.goto(link)
-  await page.getByLabel('Your name').fill(name)
-  if (email) await page.getByLabel('Mail address').fill(email)
-  await page.getByLabel('Password').fill('correct horse battery')
-  await page.getByRole('button', { name: 'Create account' }).click()
-  await page.getByRole('heading', { name: /What do you want changed/ }).waitFor()
-}

@@ -1,8 +1,9 @@
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest'
-import { launch, OUT, type Visit, visit } from '../harness'
-import { House, join, LIMIT, submit, turn } from './house'
+import { launch, OUT, type Visit } from '../harness'
+import { House, LIMIT, submit, turn } from './house'
+import { connect, gather } from './team'
 
 const RUNBOOK = `# Runbook: Three files
 
@@ -44,13 +45,6 @@ afterAll(async () => {
   await house?.close()
 })
 
-async function person(): Promise<Visit> {
-  const made = await visit(browser, house)
-  made.page.setDefaultTimeout(LIMIT)
-  open.push(made)
-  return made
-}
-
 const stepsOf = (page: Page) => page.getByRole('list', { name: 'Steps' })
 const titles = (page: Page) => stepsOf(page).locator('.step-title').allTextContents()
 const inOrder = (page: Page, ...wanted: string[]) =>
@@ -66,22 +60,9 @@ it('two people arrange a plan together', { timeout: 120_000 }, async () => {
     for (const [at, { page }] of open.entries())
       await page.screenshot({ path: path.join(OUT, `steps-${at}.png`) })
   })
-  const ada = await person()
-  await join(ada.page, `${house.url}${await house.welcome()}`, 'Ada Lovelace', 'ada@example.com')
-  await ada.page.goto('/settings/people')
-  await ada.page.getByLabel('Mail address').fill('grace@example.com')
-  await ada.page.getByRole('button', { name: 'Invite', exact: true }).click()
-  const link = (await ada.page.getByRole('dialog').locator('.secret .grow').textContent()) ?? ''
-  const grace = await person()
-  await join(grace.page, link, 'Grace Hopper')
-  await ada.page.goto('/')
-  await ada.page
-    .getByRole('button', { name: /repository/i })
-    .first()
-    .click()
-  await ada.page.getByRole('dialog').getByLabel('Path').fill(house.repository)
-  await ada.page.getByRole('dialog').getByRole('button', { name: 'Add repository' }).click()
-  await ada.page.getByText('shop is connected.').waitFor()
+  const { ada, grace } = await gather(browser, house)
+  open.push(ada, grace)
+  await connect(ada.page, house)
   await ada.page.getByLabel('Describe the change').fill('Write three files')
   await ada.page.getByRole('button', { name: 'Plan it' }).click()
   await ada.page.waitForURL('**/r/1')

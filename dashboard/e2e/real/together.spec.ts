@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest'
 import { EMPTY, extend, fold } from '../../src/features/session/conversation'
 import type { LogEvent } from '../../src/features/session/events'
 import { summary } from '../../src/features/session/summary'
-import { launch, OUT, type Visit, visit } from '../harness'
-import { ask, House, join, LIMIT, submit, turn, until, write } from './house'
+import { launch, OUT, type Visit } from '../harness'
+import { ask, House, LIMIT, submit, turn, until, write } from './house'
+import { connect, gather } from './team'
 
 const RUNBOOK = `# Runbook: Two files
 
@@ -77,13 +78,6 @@ afterAll(async () => {
   await browser?.close()
   await house?.close()
 })
-
-async function person(): Promise<Visit> {
-  const made = await visit(browser, house)
-  made.page.setDefaultTimeout(LIMIT)
-  open.push(made)
-  return made
-}
 
 /** What the server says to the person whose page it is. */
 async function asked<T>(page: Page, query: string): Promise<T> {
@@ -203,24 +197,11 @@ it('two people make a change together, through a lost network and a killed serve
     for (const [at, { page }] of open.entries())
       await page.screenshot({ path: path.join(OUT, `real-${at}.png`) })
   })
-  const ada = await person()
-  await join(ada.page, `${house.url}${await house.welcome()}`, 'Ada Lovelace', 'ada@example.com')
-  await ada.page.goto('/settings/people')
-  await ada.page.getByLabel('Mail address').fill('grace@example.com')
-  await ada.page.getByRole('button', { name: 'Invite', exact: true }).click()
-  const link = (await ada.page.getByRole('dialog').locator('.secret .grow').textContent()) ?? ''
-  const grace = await person()
-  await join(grace.page, link, 'Grace Hopper')
+  const { ada, grace } = await gather(browser, house)
+  open.push(ada, grace)
 
   // A repository, a request, a plan.
-  await ada.page.goto('/')
-  await ada.page
-    .getByRole('button', { name: /repository/i })
-    .first()
-    .click()
-  await ada.page.getByRole('dialog').getByLabel('Path').fill(house.repository)
-  await ada.page.getByRole('dialog').getByRole('button', { name: 'Add repository' }).click()
-  await ada.page.getByText('shop is connected.').waitFor()
+  await connect(ada.page, house)
   await ada.page.getByLabel('Describe the change').fill('Write two files')
   await ada.page.getByRole('button', { name: 'Options' }).click()
   await ada.page.getByLabel('Open them as').selectOption('open')
