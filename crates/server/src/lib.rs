@@ -7,6 +7,7 @@ mod audience;
 mod bearer;
 mod brake;
 mod deeds;
+mod deliveries;
 mod desk;
 mod export;
 mod from;
@@ -169,7 +170,7 @@ impl Server {
         });
         let url = state.origins.url("/");
         let mut tasks = vec![tokio::spawn(tidy(state.clone())), tokio::spawn(keep_pulse(state.clone()))];
-        tasks.push(tokio::spawn(webhooks::run(state.clone())));
+        tasks.push(tokio::spawn(deliveries::run(state.clone())));
         tasks.extend(tls.clone().map(|tls| tokio::spawn(tls.watch(down.clone()))));
         let app = http::router(App { state, schema: graphql::schema() });
         let until = down.clone();

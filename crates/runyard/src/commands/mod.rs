@@ -48,6 +48,14 @@ pub fn unexpected(reply: &Reply) -> Failure {
     Failure::environment(format!("the server gave an answer that does not fit: {}", kind.unwrap_or_default()))
 }
 
+/// What is said of a command that only has to be done.
+fn done(reply: Reply) -> Result<(), Failure> {
+    match reply {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
 /// The session that is meant: the given one, else the newest.
 async fn resolve(connection: &Connection, session: Option<SessionArg>) -> Result<SessionNumber, Failure> {
     if let Some(SessionArg::Number(number)) = session {

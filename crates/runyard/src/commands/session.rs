@@ -1,6 +1,6 @@
 //! `runyard session`.
 
-use super::{budget, edit, export::export, queue, queue_on, resolve, steps, unexpected};
+use super::{budget, done, edit, export::export, queue, queue_on, resolve, steps, unexpected};
 use crate::{
     app::{App, Workers},
     cli::{AttachArgs, SessionArg, SessionCommand, Wait},
@@ -478,13 +478,6 @@ async fn ask(app: &mut App, request: domain::Request) -> Result<domain::Answer, 
 fn text(reply: Reply) -> Result<String, Failure> {
     match reply {
         Reply::Text(text) => Ok(text),
-        other => Err(unexpected(&other)),
-    }
-}
-
-pub(super) fn done(reply: Reply) -> Result<(), Failure> {
-    match reply {
-        Reply::Done => Ok(()),
         other => Err(unexpected(&other)),
     }
 }

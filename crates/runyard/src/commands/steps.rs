@@ -1,6 +1,6 @@
 //! What people make of single steps: `runyard session skip`, `unskip`, `move`.
 
-use super::{resolve, session::done, unexpected};
+use super::{done, resolve, unexpected};
 use crate::{app::App, cli::SessionCommand, connect::Connection, exit::Failure, live};
 use engine::{Command, Edit, Reply, StepPlace};
 

@@ -1,8 +1,8 @@
 //! Webhooks: addresses outside that are told what happens.
 //!
-//! What is told is in the record before anybody is told (`store::Webhooks`); here it is sent. [`courier`] claims what is
-//! due and settles it, [`send`] makes one attempt, [`sign`] signs it, [`reach`] says where it may go, [`seal`] keeps the
-//! secrets that it is signed with.
+//! What is told is in the record before anybody is told (`store::Webhooks`); here it is sent. [`send`] makes
+//! one attempt, [`sign`] signs it, [`reach`] says where it may go, [`seal`] keeps the secrets that it is signed with;
+//! [`courier`] has them all at hand. What is due is claimed and settled by `deliveries`.
 
 mod courier;
 mod reach;
@@ -10,8 +10,9 @@ mod seal;
 mod send;
 mod sign;
 
-pub use courier::{Courier, run};
+pub use courier::Courier;
 pub use seal::{SealError, Seals};
+pub use send::Outcome;
 pub use sign::new_secret;
 
 use ipnet::IpNet;
